@@ -11,7 +11,7 @@ from jobs.session import open_session
 from pipeline.core.errors import ConfigError
 from pipeline.results.attribution_content import SplitForecast
 from pipeline.results.formatting import signed
-from pipeline.results.tables import Row, Section, Table, number_column, row_of, word_column
+from pipeline.results.tables import Column, Row, Section, Table, number_column, row_of
 from pipeline.show.report.report_tables import forecast_table
 from pipeline.show.terminal import TerminalTable
 
@@ -77,8 +77,8 @@ def show_influences(result: dict[str, Any], console: Console) -> None:
     )
     console.print(what, style="bold", soft_wrap=True)
     columns = (
-        word_column("training point"),
-        word_column("label"),
+        Column("training point"),
+        Column("label"),
         number_column("weight", show=_weight),
         number_column("± standard error", digits=3),
     )
@@ -123,8 +123,8 @@ def show_forecast(result: dict[str, Any], console: Console) -> None:
     }
     console.print(TerminalTable(forecast_table(splits)))
     columns = (
-        word_column("id"),
-        word_column("label"),
+        Column("id"),
+        Column("label"),
         number_column("margin before", show=signed),
         number_column("predicted", show=signed),
         number_column("± standard error", digits=2),

@@ -9,7 +9,7 @@ from rich.console import Console
 from jobs.options import DONE, Json, check_layout, finish, paper, screen
 from pipeline.core.errors import ConfigError
 from pipeline.core.settings.paths import expanded
-from pipeline.results.tables import Cell, Tone, number_column, row_of, table_of, word_column
+from pipeline.results.tables import Cell, Column, Tone, number_column, row_of, table_of
 from pipeline.show.terminal import TerminalTable
 from pipeline.sources.easydub_layout import EasyDubLayout
 
@@ -82,7 +82,7 @@ def show_klom(result: dict[str, Any], console: Console) -> None:
     floor = result["floor"]
     note = "with fewer than 4 oracles it is not known" if floor is None else floor["note"]
     columns = (
-        word_column(),
+        Column(),
         *(number_column(name, digits=3) for name in ("95th percentile", "mean")),
         number_column("models"),
     )
@@ -112,7 +112,7 @@ def show_klom_by_split(result: dict[str, Any], console: Console) -> None:
         f"{result['n_oracles']:,} oracles"
     )
     numbers = (number_column(name, digits=4) for name in ("95th percentile", "noise floor", "mean"))
-    columns = (word_column("split"), *numbers, number_column("points"))
+    columns = (Column("split"), *numbers, number_column("points"))
     rows = []
     for split, found in result["splits"].items():
         p95, mean = (

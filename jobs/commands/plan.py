@@ -10,7 +10,7 @@ from jobs.running.node_rows import grouped
 from jobs.running.planning import planned_work
 from jobs.session import open_session
 from pipeline.results.payback import focused_pays, proxies_counted
-from pipeline.results.tables import Table, number_column, row_of, table_of, word_column
+from pipeline.results.tables import Column, Table, number_column, row_of, table_of
 from pipeline.show.terminal import TerminalTable
 
 FEEDS = {
@@ -79,8 +79,8 @@ def _feeds(feeds: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
 
 def _plan_table(nodes: list[dict[str, Any]]) -> Table:
     columns = (
-        word_column("node"),
-        word_column("status"),
+        Column("node"),
+        Column("status"),
         number_column("exists"),
         number_column("to make"),
         number_column("retrainings", digits=1),

@@ -11,7 +11,7 @@ from jobs.running.store_presence import why_no_store
 from jobs.session import Session, open_session
 from pipeline.execution.failures import read_failures
 from pipeline.graph.builders.experiment_graph import UNKNOWN
-from pipeline.results.tables import number_column, row_of, table_of, word_column
+from pipeline.results.tables import Column, number_column, row_of, table_of
 from pipeline.show.terminal import TerminalTable
 from pipeline.store.store import Store
 
@@ -80,11 +80,11 @@ def show_status(result: dict[str, Any], console: Console, *, title: str | None =
     """Print one row for each node; nodes that differ only in their forget set share a row."""
     console.print(title or f"store {result['store']}", style="italic", soft_wrap=True)
     columns = (
-        word_column("node"),
-        word_column("status"),
+        Column("node"),
+        Column("status"),
         number_column("done"),
         number_column("wanted"),
-        word_column("unit"),
+        Column("unit"),
     )
     rows = [
         row_of(each["node"], each["status"], each["done"], each["wanted"], each["unit"])

@@ -17,7 +17,7 @@ from jobs.running.experiment_index import run_in
 from jobs.running.progress_display import duration_in_words
 from jobs.running.run_counts import Look, Watcher
 from jobs.session import Session, open_session
-from pipeline.results.tables import Cell, Tone, number_column, row_of, table_of, word_column
+from pipeline.results.tables import Cell, Column, Tone, number_column, row_of, table_of
 from pipeline.show.terminal import TerminalTable
 
 # The least pause between two looks at the store, in seconds, and its least ratio to the duration of a look.
@@ -118,11 +118,11 @@ def follow_run(session: Session, console: Console, *, once: bool, patience: floa
 def picture(look: Look) -> Group:
     """Return a bar and the time left for each stage, and below them the hosts at work and any trouble."""
     columns = (
-        word_column("stage"),
-        word_column(),
+        Column("stage"),
+        Column(),
         number_column("done"),
         number_column("wanted"),
-        word_column(),
+        Column(),
         number_column("a second", digits=1),
         number_column("left", show=duration_in_words),
     )

@@ -16,7 +16,7 @@ from pipeline.evaluation.judges.scores import Scores
 from pipeline.graph.nodes.evaluate import Judged
 from pipeline.results.report_content import Cost, PopulationContent, SnapshotContent
 from pipeline.results.score_tables import ScoreColumn, counted, score_columns
-from pipeline.results.tables import Cell, Row, Section, Table, mark_best, number_column, row_of, word_column
+from pipeline.results.tables import Cell, Column, Row, Section, Table, mark_best, number_column, row_of
 from pipeline.unlearning.unlearner import Unlearner
 
 
@@ -144,7 +144,7 @@ def results_table(
     notes = [one.note for one in results[0].judges.values()] if results else []
     made = Table(
         columns=(
-            word_column("unlearner"),
+            Column("unlearner"),
             *(column.column for column in columns),
             number_column("cost", digits=3),
         ),

@@ -18,7 +18,6 @@ from pipeline.results.tables import (
     Tone,
     number_column,
     row_of,
-    word_column,
 )
 
 # Shades by distance from the reference, as multiples of the distance that retraining alone makes.
@@ -201,7 +200,7 @@ def every_score(judges: Mapping[str, Judge], scores: Mapping[str, Sequence[Score
             for statistic in dict.fromkeys(score.statistic for score in of_judge)
         ]
         sections.append(Section(title=label, rows=tuple(rows)))
-    columns = (word_column("score"), *(word_column(split) for split in splits))
+    columns = (Column("score"), *(Column(split) for split in splits))
     notes = ("In brackets what independent retrained models come to.",)
     return Table(columns=columns, sections=tuple(sections), section_heading="judge", notes=notes)
 

@@ -8,8 +8,9 @@ terminal.TerminalTable; each shows everything.
 import math
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import Literal
 
 from pipeline.core.errors import ShapeError
@@ -42,16 +43,17 @@ class Tone(StrEnum):
     REFERENCE = "reference"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Column:
-    """One column.
+    """One column of words, or of numbers if is_number is true.
 
     group is the heading over neighbouring columns of the same group. unit stands in the heading. digits is
     the number of decimals; show writes a number instead, if decimals are not enough. better says which value
     is better than another. note explains the column below the table.
     """
 
-    title: str
+    title: str = ""
+    _: KW_ONLY
     group: str = ""
     unit: str = ""
     is_number: bool = False
@@ -166,32 +168,8 @@ class Table:
         return tuple(one_line(note) for note in (*self.notes, *dict.fromkeys(columns), legend) if note)
 
 
-def word_column(title: str = "", *, group: str = "", note: str = "") -> Column:
-    """Return a column of words."""
-    return Column(title=title, group=group, note=note)
-
-
-def number_column(
-    title: str = "",
-    *,
-    digits: int | None = None,
-    show: Callable[[float], str] | None = None,
-    group: str = "",
-    unit: str = "",
-    better: _Better | None = None,
-    note: str = "",
-) -> Column:
-    """Return a column of numbers, which are aligned to the right."""
-    return Column(
-        title=title,
-        group=group,
-        unit=unit,
-        is_number=True,
-        digits=digits,
-        show=show,
-        better=better,
-        note=note,
-    )
+# A column of numbers, which are aligned to the right.
+number_column = partial(Column, is_number=True)
 
 
 def row_of(

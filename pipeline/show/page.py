@@ -5,7 +5,7 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.results.tables import Cell, Column, Row, Section, Table, Tone, one_line
+from pipeline.results.tables import Column, Table, one_line
 from pipeline.show.markdown import code_span, escape, table_markdown
 
 
@@ -46,21 +46,9 @@ def markdown(table: Table) -> Markup:
 def table_html(table: Table) -> Markup:
     """Return a table as HTML: caption, headings in groups, sections, rows and notes."""
     groups = _groups(table.columns)
-    return Markup(
-        template_environment()
-        .get_template("show_table.html.j2")
-        .render(
-            table=table,
-            groups=groups,
-            has_headings=any(column.group or column.heading for column in table.columns),
-            has_groups=any(column.group for column in table.columns),
-            starts=_starts(table.columns),
-            heading_class=_heading_class,
-            row_class=_row_class,
-            cell_class=_cell_class,
-            is_shown=_is_shown,
-        )
-    )
+    # A line is drawn where a group of columns begins.
+    starts = {first for heading, first, _ in groups if heading}
+    return Markup(render_template("show_table.html.j2", table=table, groups=groups, starts=starts))
 
 
 def _groups(columns: tuple[Column, ...]) -> list[tuple[str, int, int]]:
@@ -75,28 +63,3 @@ def _groups(columns: tuple[Column, ...]) -> list[tuple[str, int, int]]:
         else:
             found.append((column.group, place, 1))
     return found
-
-
-def _starts(columns: tuple[Column, ...]) -> set[int]:
-    """Return the columns that begin a group, where a line is drawn."""
-    return {first for heading, first, _ in _groups(columns) if heading}
-
-
-def _is_shown(section: Section) -> bool:
-    return bool(section.title or section.note)
-
-
-def _heading_class(column: Column, *, starts: bool) -> str:
-    return " ".join((["number"] if column.is_number else []) + (["start"] if starts else []))
-
-
-def _row_class(row: Row) -> str:
-    return " ".join(([] if row.tone is Tone.NEUTRAL else [str(row.tone)]) + (["best"] if row.is_best else []))
-
-
-def _cell_class(cell: Cell, column: Column, *, starts: bool) -> str:
-    names = ["number"] if column.is_number else []
-    names += [str(cell.tone)] if cell.tone is not Tone.NEUTRAL else []
-    names += [f"s{cell.shade}"] if cell.shade else []
-    names += ["best"] if cell.is_best else []
-    return " ".join(names + (["start"] if starts else []))

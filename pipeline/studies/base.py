@@ -14,7 +14,7 @@ from pipeline.core.registry import Plugin
 from pipeline.graph.child_run import ChildRun
 from pipeline.graph.node import Resources
 from pipeline.graph.nodes.study import STUDY_PAGE, StudyNode, StudyPage
-from pipeline.results.tables import Table, number_column, row_of, table_of, word_column
+from pipeline.results.tables import Column, Table, number_column, row_of, table_of
 from pipeline.results.tracked import Results
 from pipeline.store.store import Store, TableRef
 
@@ -87,7 +87,7 @@ class Study(Plugin):
         """Return the tables for the terminal; by default the numbers of all summaries."""
         summaries = {key: numbers_of(store.summary(table)) for key, (_, table) in finished.items()}
         rows = [row_of(key, name, value) for key, found in summaries.items() for name, value in found.items()]
-        columns = (word_column("table"), word_column("what"), number_column("value"))
+        columns = (Column("table"), Column("what"), number_column("value"))
         return [table_of(columns, rows, caption=self.title)] if rows else []
 
 

@@ -15,7 +15,7 @@ from pipeline.graph.nodes.models import Models
 from pipeline.graph.nodes.study import StudyNode
 from pipeline.results.formatting import duration
 from pipeline.results.score_tables import every_score
-from pipeline.results.tables import Cell, Table, number_column, row_of, table_of, word_column
+from pipeline.results.tables import Cell, Column, Table, number_column, row_of, table_of
 from pipeline.results.tracked import Results
 
 PURPOSES = {
@@ -49,7 +49,7 @@ def note_table(nodes: Iterable[Node], graph: Graph, results: Results) -> Table:
 
 
 def _forget(graph: Graph, results: Results) -> Table:
-    columns = (word_column("forget set"), word_column("rule"), number_column("points"))
+    columns = (Column("forget set"), Column("rule"), number_column("points"))
     sets = graph.experiment.forget_sets
     return table_of(
         columns, (row_of(label, sets[label].name, len(results.tables.get(label, ()))) for label in sets)
@@ -58,8 +58,8 @@ def _forget(graph: Graph, results: Results) -> Table:
 
 def _train(experiment: Experiment, results: Results) -> Table:
     columns = (
-        word_column("population"),
-        word_column("what for"),
+        Column("population"),
+        Column("what for"),
         number_column("models"),
         number_column("accuracy", digits=3, note="mean on validation points"),
         number_column("core time", show=duration),
@@ -79,7 +79,7 @@ def _train(experiment: Experiment, results: Results) -> Table:
 
 def _attribution(results: Results) -> Table:
     columns = (
-        word_column("forget set"),
+        Column("forget set"),
         number_column("largest change of a logit", digits=2),
         number_column("mean change", digits=2),
         number_column("mean standard error", digits=2),

@@ -19,7 +19,7 @@ from terminal import Dmm
 from jobs import cli
 from jobs.options import plain_console
 from jobs.streams import SteadyStream, steady_streams
-from pipeline.results.tables import row_of, table_of, word_column
+from pipeline.results.tables import Column, row_of, table_of
 from pipeline.show.terminal import TerminalTable
 
 LOOKS = (
@@ -51,7 +51,7 @@ def test_a_console_adds_nothing_to_a_text_and_takes_nothing_away(text: str) -> N
     out = io.StringIO()
     console = plain_console(file=out, force_terminal=True, width=100)
     console.print(text)
-    console.print(TerminalTable(table_of([word_column(text)], [row_of(text)], caption=text)))
+    console.print(TerminalTable(table_of([Column(text)], [row_of(text)], caption=text)))
     assert out.getvalue().startswith(f"{text}\n")
     assert out.getvalue().count(text) == 4
 

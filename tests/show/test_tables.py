@@ -11,6 +11,7 @@ from jobs.options import plain_console
 from pipeline.core.errors import ShapeError
 from pipeline.results.tables import (
     Cell,
+    Column,
     Section,
     Table,
     Tone,
@@ -20,7 +21,6 @@ from pipeline.results.tables import (
     one_line,
     row_of,
     table_of,
-    word_column,
 )
 from pipeline.show.markdown import table_markdown
 from pipeline.show.page import table_html
@@ -87,7 +87,7 @@ everywhere = pytest.mark.parametrize("render", RENDERERS.values(), ids=RENDERERS
 def full() -> Table:
     """Return a table that uses everything the model has."""
     columns = (
-        word_column("unlearner", note="who unlearns"),
+        Column("unlearner", note="who unlearns"),
         number_column("P95", digits=2, unit="nats", better="lower", group="KLoM"),
         number_column("mean", digits=2, unit="nats", group="KLoM"),
         number_column("accuracy", digits=1, unit="%", better="nearer", note="on validation"),
@@ -128,7 +128,7 @@ def test_a_text_is_shown_letter_by_letter_wherever_it_stands(
     cell = Cell(value=text, detail=text, under=(text,))
     section = Section(title=text, rows=(row_of(cell, 1.0),))
     one = Table(
-        columns=(word_column(text, note=text), number_column(text)),
+        columns=(Column(text, note=text), number_column(text)),
         sections=(section,),
         caption=text,
         section_heading=text,
@@ -140,15 +140,14 @@ def test_a_text_is_shown_letter_by_letter_wherever_it_stands(
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_page_has_no_tag_that_a_text_brought(text: str) -> None:
     plain, hostile = (
-        Texts(table_html(table_of([word_column(one)], [row_of(one)], caption=one))).tags
-        for one in ("x", text)
+        Texts(table_html(table_of([Column(one)], [row_of(one)], caption=one))).tags for one in ("x", text)
     )
     assert hostile == plain
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_row_of_a_note_has_as_many_cells_as_its_heading(text: str) -> None:
-    made = table_markdown(table_of([word_column(text), number_column(text)], [row_of(text, 1.0)]))
+    made = table_markdown(table_of([Column(text), number_column(text)], [row_of(text, 1.0)]))
     lines = [line for line in made.splitlines() if line.startswith("|")]
     assert len(lines) == 3
     assert {line.replace("\\\\", "").replace("\\|", "").count("|") for line in lines} == {3}
@@ -157,7 +156,7 @@ def test_a_row_of_a_note_has_as_many_cells_as_its_heading(text: str) -> None:
 @everywhere
 def test_line_breaks_and_control_characters_become_blanks(render: Callable[[Table], str]) -> None:
     text = "a\nb\r\n\tc\x1b[31m\x00 d\u2028e"
-    said = render(table_of([word_column(text)], [row_of(text)], caption=text))
+    said = render(table_of([Column(text)], [row_of(text)], caption=text))
     assert said.count("a b c [31m d e") == 3
     assert "\x1b" not in said
 
@@ -191,9 +190,7 @@ def test_numbers_carry_the_digits_of_their_column_and_everything_is_shown(
 
 
 @everywhere
-@pytest.mark.parametrize(
-    "columns", [(word_column("a"), number_column("b")), ()], ids=["no rows", "no columns"]
-)
+@pytest.mark.parametrize("columns", [(Column("a"), number_column("b")), ()], ids=["no rows", "no columns"])
 def test_an_empty_table_is_drawn(render: Callable[[Table], str], columns: tuple) -> None:
     one = table_of(columns, [], caption="nothing here", notes=["still a note"])
     assert one.is_empty
@@ -205,14 +202,14 @@ def test_an_empty_table_is_drawn(render: Callable[[Table], str], columns: tuple)
 @everywhere
 def test_a_long_label_is_shown_to_its_end(render: Callable[[Table], str]) -> None:
     label = " ".join(f"word{place}" for place in range(80))
-    said = render(table_of([word_column("label"), number_column("value", digits=2)], [row_of(label, 1.5)]))
+    said = render(table_of([Column("label"), number_column("value", digits=2)], [row_of(label, 1.5)]))
     assert all(f"word{place}" in said for place in range(80))
     assert "1.50" in said
 
 
 @pytest.mark.parametrize("width", [20, 40, 80])
 def test_a_terminal_of_any_width_cuts_nothing_and_is_never_exceeded(width: int) -> None:
-    columns = [word_column("unlearner"), *(number_column(f"column {place}", digits=2) for place in range(12))]
+    columns = [Column("unlearner"), *(number_column(f"column {place}", digits=2) for place in range(12))]
     one = table_of(columns, [row_of("gradient_ascent", *(100.0 + place for place in range(12)))])
     out = io.StringIO()
     plain_console(file=out, width=width).print(TerminalTable(one))
@@ -222,13 +219,13 @@ def test_a_terminal_of_any_width_cuts_nothing_and_is_never_exceeded(width: int) 
 
 
 def test_a_wide_table_repeats_its_labels_in_every_part() -> None:
-    columns = [word_column("unlearner"), *(number_column(f"column {place}", digits=2) for place in range(12))]
+    columns = [Column("unlearner"), *(number_column(f"column {place}", digits=2) for place in range(12))]
     said = on_terminal(table_of(columns, [row_of("dmm", *map(float, range(12)))]), width=80)
     assert said.count("dmm") == said.count("unlearner") == 2
 
 
 def test_numbers_stand_right_in_every_renderer() -> None:
-    one = table_of([word_column("a"), number_column("b", digits=1)], [row_of("x", 1.0), row_of("y", 1000.0)])
+    one = table_of([Column("a"), number_column("b", digits=1)], [row_of("x", 1.0), row_of("y", 1000.0)])
     assert table_html(one).count('class="number"') == 3
     assert table_markdown(one).splitlines()[1] == "| :--- | ---: |"
     out = io.StringIO()
@@ -271,7 +268,7 @@ def test_a_column_known_only_as_data_is_enough() -> None:
         {"title": "auc", "unit": "", "digits": 3, "better": "nearer"},
         {"title": "relearning", "unit": "steps", "digits": 0, "better": "higher"},
     ]
-    columns = [word_column("unlearner"), *(number_column(**score) for score in scores)]
+    columns = [Column("unlearner"), *(number_column(**score) for score in scores)]
     one = mark_best(
         table_of(columns, [row_of("dmm", Cell(value=0.51, reference=0.5, interval=(0.49, 0.54)), 120)])
     )
@@ -280,7 +277,7 @@ def test_a_column_known_only_as_data_is_enough() -> None:
 
 
 def test_a_bar_says_its_share_everywhere() -> None:
-    one = table_of([word_column("done")], [row_of(Cell(share=0.25)), row_of(Cell(share=7.0))])
+    one = table_of([Column("done")], [row_of(Cell(share=0.25)), row_of(Cell(share=7.0))])
     assert '<progress value="0.25">' in table_html(one)
     assert '<progress value="1">' in table_html(one)
     assert "25 %" in table_markdown(one)
@@ -289,7 +286,7 @@ def test_a_bar_says_its_share_everywhere() -> None:
 
 def test_a_row_with_another_number_of_cells_names_both_numbers() -> None:
     with pytest.raises(ShapeError, match=r"row 0 of section '' has 1 cells, and the table has 2 columns"):
-        table_of([word_column("a"), word_column("b")], [row_of("only one")])
+        table_of([Column("a"), Column("b")], [row_of("only one")])
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.results.tables import Section, Table, row_of, word_column
+from pipeline.results.tables import Column, Section, Table, row_of
 from pipeline.results.tracked import MOST_IN_NOTE
 from pipeline.store.store import Store
 from pipeline.tracking.notes import parent_note
@@ -14,7 +14,7 @@ from pipeline.tracking.pages import Pages
 def note(place: Path, n_sets: int, n_links: int) -> str:
     row = row_of(*("about as wide as a result" for _ in range(5)))
     sections = tuple(Section(title=f"set {number}", rows=(row,) * 5) for number in range(n_sets))
-    table = Table(columns=tuple(word_column(f"column {number}") for number in range(5)), sections=sections)
+    table = Table(columns=tuple(Column(f"column {number}") for number in range(5)), sections=sections)
     links = {f"4 coherent: method {number}": "#/experiments/1/runs/" + 32 * "a" for number in range(n_links)}
     verdicts = {f"set {number}": "it does, as far as can be told" for number in range(n_sets)}
     about = {"headline": "Something works", "verdicts": verdicts, "links": links}
@@ -39,7 +39,7 @@ def test_the_note_of_a_stage_leaves_out_rows_that_do_not_fit(
     open_tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = (row_of("about as wide as a population"),) * 300
-    table = Table(columns=(word_column("population"),), sections=(Section(rows=rows),))
+    table = Table(columns=(Column("population"),), sections=(Section(rows=rows),))
     monkeypatch.setattr("pipeline.tracking.notes.note_table", lambda *_: table)
     session = open_tiny()
     pages, states = Pages(session.graph, session.store), session.graph.survey(session.store)

@@ -20,7 +20,6 @@ from pipeline.results.tables import (
     number_column,
     row_of,
     table_of,
-    word_column,
 )
 from pipeline.show.report.report_tables import KINDS
 
@@ -29,7 +28,7 @@ def compared_table(comparison: Comparison, lead: str | None) -> Table:
     """Return every number of a comparison; lead is the method that the words are about."""
     return Table(
         columns=(
-            word_column("Unlearner"),
+            Column("Unlearner"),
             *(column for name in comparison.names for column in _columns(comparison, name)),
         ),
         sections=tuple(_section(one, number, comparison, lead) for number, one in enumerate(comparison.sets)),
@@ -44,7 +43,7 @@ def compared_table(comparison: Comparison, lead: str | None) -> Table:
 
 def settings_table(comparison: Comparison) -> Table:
     """Return the settings that differ, with their value in each experiment."""
-    columns = (word_column("Setting"), *(word_column(name) for name in comparison.names))
+    columns = (Column("Setting"), *(Column(name) for name in comparison.names))
     return table_of(columns, (row_of(setting, *values) for setting, values in comparison.differences))
 
 
@@ -69,7 +68,7 @@ def headline_table(comparison: Comparison) -> Table:
         for one in comparison.sets
     ]
     return Table(
-        columns=(word_column("unlearner"), *(number_column(name, show=show) for name in comparison.names)),
+        columns=(Column("unlearner"), *(number_column(name, show=show) for name in comparison.names)),
         sections=tuple(sections),
         caption=(
             f"{comparison.title}, "

@@ -21,6 +21,7 @@ from pipeline.results.report_content import (
 from pipeline.results.score_tables import SHADE_NOTE, ScoreColumn, counted, score_columns
 from pipeline.results.tables import (
     Cell,
+    Column,
     Section,
     Table,
     Tone,
@@ -28,7 +29,6 @@ from pipeline.results.tables import (
     number_column,
     row_of,
     table_of,
-    word_column,
 )
 from pipeline.show.report.verdict import judge
 
@@ -69,7 +69,7 @@ def numbers_table(sets: tuple[SetContent, ...]) -> Table:
     notes = ("Red: worse than doing nothing on points that should stay.",) if is_harmed else ()
     return Table(
         columns=(
-            word_column("Unlearner"),
+            Column("Unlearner"),
             *(column.column for column in columns),
             number_column("request", show=percent, group="Cost, of one retraining"),
             *shared,
@@ -125,7 +125,7 @@ def forecast_table(splits: Mapping[str, SplitForecast]) -> Table:
     Columns without any known value are left out.
     """
     columns = (
-        word_column("Points"),
+        Column("Points"),
         number_column("count"),
         number_column("now", show=signed, group="Median margin, nats"),
         number_column("predicted", show=signed, group="Median margin, nats"),
@@ -175,7 +175,7 @@ def _forecast(name: str, split: SplitForecast) -> tables.Row:
 def populations_table(populations: tuple[PopulationContent, ...]) -> Table:
     """Return the models and cost of each population; without measured times there is no such column."""
     columns = [
-        word_column("Population"),
+        Column("Population"),
         number_column("Models"),
         number_column("Points kept by each"),
         number_column("Cost in retrainings", digits=0),
@@ -216,4 +216,4 @@ def attribution_table(content: AttributionContent) -> Table:
         "are predicted not to vary: count as 0": content.n_flat,
     }
     rows += [row_of(f"Margins that {what}", f"{count:,}") for what, count in counts.items() if count]
-    return table_of((word_column(), word_column()), rows)
+    return table_of((Column(), Column()), rows)

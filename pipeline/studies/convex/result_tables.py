@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.results.tables import Cell, Table, number_column, row_of, table_of, word_column
+from pipeline.results.tables import Cell, Column, Table, number_column, row_of, table_of
 from pipeline.results.tracked import Results
 from pipeline.store.store import Store
 from pipeline.studies.base import Finished
@@ -27,7 +27,7 @@ def convex_tables(store: Store, finished: Finished) -> Iterator[Table]:
         for place, table in tables_of(finished, LinearPanel).items()
     }
     if panels:
-        columns = (word_column("algorithm"), *map(number_column, panels))
+        columns = (Column("algorithm"), *map(number_column, panels))
         rows = [
             row_of(algorithm_name(name), *(_cell(found, read, name) for found, read in panels.values()))
             for name in SHOWN_ALGORITHMS
@@ -39,7 +39,7 @@ def convex_tables(store: Store, finished: Finished) -> Iterator[Table]:
         )
     for label, told in summaries(store, finished, ConvexData).items():
         columns = (
-            word_column("removal"),
+            Column("removal"),
             number_column("R", show=amount),
             number_column("KLoM", digits=2, unit="nats"),
         )
@@ -56,7 +56,7 @@ def convex_tables(store: Store, finished: Finished) -> Iterator[Table]:
             for case in told["cases"]
         ]
         yield table_of(
-            (word_column("situation"), word_column("promise")),
+            (Column("situation"), Column("promise")),
             rows,
             caption="promises under the strongest attack",
         )
@@ -64,7 +64,7 @@ def convex_tables(store: Store, finished: Finished) -> Iterator[Table]:
 
 def convex_note_table(results: Results) -> Table:
     """Return the table of the steps of each algorithm to 1 %."""
-    columns = (word_column("panel"), word_column("algorithm"), number_column("steps to 1 %"))
+    columns = (Column("panel"), Column("algorithm"), number_column("steps to 1 %"))
     steps = [row for row in results.tables.get("steps", ()) if row["steps_to_0.01"] is not None]
     return table_of(columns, (row_of(row["panel"], row["algorithm"], row["steps_to_0.01"]) for row in steps))
 

@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.results.formatting import nats
 from pipeline.results.tables import (
     Cell,
+    Column,
     Row,
     Table,
     Tone,
@@ -17,7 +18,6 @@ from pipeline.results.tables import (
     number_column,
     row_of,
     table_of,
-    word_column,
 )
 from pipeline.studies.convex.chapter.amounts import amount, share_left
 from pipeline.studies.convex.chapter.chapter_content import (
@@ -34,7 +34,7 @@ TARGETS = {"0.01": "10⁻²", "1e-06": "10⁻⁶"}
 
 def algorithms_table(panels: Sequence[LinearContent]) -> Table:
     """Return the steps of each algorithm to each target, at each penalty."""
-    columns = [word_column("Algorithm")]
+    columns = [Column("Algorithm")]
     for panel in panels:
         group = _penalty(panel)
         columns += [
@@ -62,7 +62,7 @@ def _steps(panel: LinearContent, name: str) -> list[float | int | None]:
 
 def forecasts_table(panels: Sequence[LinearContent]) -> Table:
     """Return where matching each forecast stops, and the steps until R is within twice that."""
-    columns = [word_column("Forecast")]
+    columns = [Column("Forecast")]
     for panel in panels:
         columns += [
             number_column("R where DMM stops", show=share_left, group=_penalty(panel)),
@@ -87,7 +87,7 @@ def earlier_table(panels: Sequence[LinearContent]) -> Table:
 
     The cost is in gradients of single points.
     """
-    columns = [word_column("Earlier methods")]
+    columns = [Column("Earlier methods")]
     for panel in panels:
         columns += [
             number_column("R at the end", show=share_left, group=_penalty(panel)),
@@ -140,7 +140,7 @@ def rates_table(panel: LinearContent) -> Table:
 def outcomes_table(data: DataContent) -> Table:
     """Return the outcome of every removal on a data set; the row of retraining is the floor."""
     columns = (
-        word_column("Removal"),
+        Column("Removal"),
         number_column("R", show=amount),
         number_column("in all", show=amount, group="Passes"),
         number_column("to twice its end", show=amount, group="Passes"),
@@ -236,7 +236,7 @@ def guarantee_facts(content: GuaranteeContent) -> Table:
 def guarantees_table(content: GuaranteeContent) -> Table:
     """Return the strongest attack on each method in each situation, and whether the promise was kept."""
     columns = (
-        word_column("Method and situation"),
+        Column("Method and situation"),
         number_column("noise σ", show=amount),
         number_column("difference it hides", show=amount),
         number_column("difference there was", show=amount),
@@ -244,7 +244,7 @@ def guarantees_table(content: GuaranteeContent) -> Table:
         number_column(
             "at least", show=_excess, note="lower end at 99.9 % confidence; above 0 the promise is broken"
         ),
-        word_column("promise"),
+        Column("promise"),
     )
     return table_of(columns, [_case(case.told) for case in content.cases])
 
@@ -276,6 +276,4 @@ def _fact(value: Any) -> str:
 
 def _facts(facts: Mapping[str, Any]) -> Table:
     """Return named facts as one row, which is faster to read than a list."""
-    return table_of(
-        [word_column(name) for name in facts], [row_of(*(_fact(value) for value in facts.values()))]
-    )
+    return table_of([Column(name) for name in facts], [row_of(*(_fact(value) for value in facts.values()))])
