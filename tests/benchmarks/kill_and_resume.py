@@ -223,9 +223,9 @@ def kill_workers(dmm: Dmm, store: Path, rng: random.Random, at: list[int]) -> in
     for n_shards in at:
         until(process, store, n_shards)
         killed += next(kills(process, rng), False)
-    process.communicate()
+    answer = process.communicate()[0]
     if process.returncode != 0:
-        sys.exit(f"a run whose workers were killed ended with {process.returncode}")
+        sys.exit(f"a run whose workers were killed ended with {process.returncode}: {answer}")
     return killed
 
 

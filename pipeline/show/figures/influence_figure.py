@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.gridspec import GridSpec, SubplotSpec
 
 from pipeline.results.attribution_content import InfluenceContent, PointContent, WeightContent
 from pipeline.results.formatting import give_or_take
 from pipeline.results.tables import number
-from pipeline.show.figures.theme import COLOURS, canvas, shades, shorten, themed
+from pipeline.show.figures.theme import COLOURS, canvas, draw_image, sheet, shorten, themed
 
 _COLUMNS = 8
-# Inches: the height of a line of tiles with the text under them, and of the heading above the lines.
+# Inches: the figure's width, the left edge of the tiles and the room above; the width of a tile, the pitch of
+# tiles and the size of an image; the height of a line of tiles with their text, and of the heading above.
+_WIDTH, _LEFT, _EDGE = 11.0, 2.1, 0.08
+_TILE, _PITCH, _SIZE = 0.97, 1.125, 0.9
 LINE, HEADING = 1.52, 0.3
 # Points pictured at most on each side; a table can be longer.
 _MOST = 24
@@ -63,72 +65,45 @@ def grey_range(points: Sequence[PointContent]) -> tuple[float, float]:
     return (float(min(map(np.nanmin, images))), float(max(map(np.nanmax, images)))) if images else (0.0, 1.0)
 
 
-def show(ax: Axes, point: PointContent, grey: tuple[float, float]) -> None:
-    """Draw the image of a point, if it has one, into axes that show nothing else."""
-    ax.set_axis_off()
-    if point.image is not None:
-        ax.imshow(shades(point.image, *grey), cmap="gray", vmin=0, vmax=1, interpolation="bicubic")
-
-
 def _tiles(content: InfluenceContent, sides: dict[str, tuple[WeightContent, ...]]) -> Figure:
     lines = {name: max(1, -(-len(side) // _COLUMNS)) for name, side in sides.items()}
-    height = 0.08 + sum(HEADING + LINE * n_lines for n_lines in lines.values())
-    grey = grey_range([content.target, *(weight.point for side in sides.values() for weight in side)])
+    height = _EDGE + sum(HEADING + LINE * n_lines for n_lines in lines.values())
+    shown = [weight for side in sides.values() for weight in side]
+    grey = grey_range([content.target, *(weight.point for weight in shown)])
+    strongest = max(
+        (abs(weight.weight) for weight in shown if not _is_itself(weight.point, content)), default=1.0
+    )
     with themed():
-        figure = canvas(11.0, height)
-        _draw_target(figure, content, grey, height)
-        top = height - 0.08
-        strongest = max(
-            (
-                abs(weight.weight)
-                for side in sides.values()
-                for weight in side
-                if not _is_itself(weight.point, content)
-            ),
-            default=1.0,
-        )
+        figure = canvas(_WIDTH, height)
+        ax = sheet(figure)
+        _draw_target(ax, content, grey, height - _EDGE)
+        top = height - _EDGE
         for name, side in sides.items():
-            figure.text(
-                2.1 / 11,
-                top / height,
+            ax.text(
+                _LEFT,
+                top,
                 _heading(name, content),
                 va="top",
                 fontsize=9.5,
                 fontweight="bold",
                 color=COLOURS[COLOUR[name]],
             )
-            bottom = top - HEADING - LINE * lines[name]
-            grid = GridSpec(
-                lines[name],
-                _COLUMNS,
-                figure,
-                2.1 / 11,
-                (bottom + 0.62) / height,
-                0.995,
-                (top - HEADING) / height,
-                0.16,
-                0.66,
-            )
             for number, weight in enumerate(side):
-                _draw_tile(figure, grid[number], weight, content, name, strongest, grey)
+                line, column = divmod(number, _COLUMNS)
+                place = _LEFT + _PITCH * column, top - HEADING - LINE * line
+                _draw_tile(ax, place, weight, content, name, strongest, grey)
             if not side:
-                figure.text(
-                    2.1 / 11, (top - HEADING) / height, "none", va="top", fontsize=8.5, color=COLOURS["muted"]
-                )
-            top = bottom
+                ax.text(_LEFT, top - HEADING, "none", va="top", fontsize=8.5, color=COLOURS["muted"])
+            top -= HEADING + LINE * lines[name]
     return figure
 
 
-def _draw_target(figure: Figure, content: InfluenceContent, grey: tuple[float, float], height: float) -> None:
-    size = 1.6
-    show(
-        figure.add_axes((0.012, (height - 0.08 - size) / height, size / 11, size / height)),
-        content.target,
-        grey,
-    )
-    figure.text(
-        0.012,
-        (height - size - 0.2) / height,
+def _draw_target(ax: Axes, content: InfluenceContent, grey: tuple[float, float], top: float) -> None:
+    if content.target.image is not None:
+        draw_image(ax, content.target.image, grey, left=0.13, top=top, size=1.6)
+    ax.text(
+        0.13,
+        top - 1.72,
         "\n".join(about_target(content)),
         va="top",
         fontsize=8.5,
@@ -138,50 +113,43 @@ def _draw_target(figure: Figure, content: InfluenceContent, grey: tuple[float, f
 
 
 def _draw_tile(
-    figure: Figure,
-    cell: SubplotSpec,
+    ax: Axes,
+    place: tuple[float, float],
     weight: WeightContent,
     content: InfluenceContent,
     side: str,
     strongest: float,
     grey: tuple[float, float],
 ) -> None:
-    ax = figure.add_subplot(cell)
-    show(ax, weight.point, grey)
+    """Draw the image of a point at place, which is its upper left corner, and its weight below."""
+    left, top = place
+    if weight.point.image is not None:
+        draw_image(ax, weight.point.image, grey, left=left + (_TILE - _SIZE) / 2, top=top, size=_SIZE)
     # The bar shows the size of the weight, and the number stands under it. The weight of a point on itself is
     # cut, because all other bars would be tiny beside it.
     share = min(abs(weight.weight) / strongest, 1.0)
-    ax.plot(
-        [0, 1],
-        [-0.06, -0.06],
-        color=COLOURS["line"],
-        linewidth=2.4,
-        solid_capstyle="butt",
-        transform=ax.transAxes,
-        clip_on=False,
-    )
-    ax.plot(
-        [0, share],
-        [-0.06, -0.06],
-        color=COLOURS[COLOUR[side]],
-        linewidth=2.4,
-        solid_capstyle="butt",
-        transform=ax.transAxes,
-        clip_on=False,
-    )
-    text: dict[str, Any] = {"transform": ax.transAxes, "ha": "center", "va": "top"}
+    bottom, colour = top - _SIZE, COLOURS[COLOUR[side]]
+    for length, drawn in ((1.0, COLOURS["line"]), (share, colour)):
+        ax.plot(
+            [left, left + _TILE * length],
+            [bottom - 0.05] * 2,
+            color=drawn,
+            linewidth=2.4,
+            solid_capstyle="butt",
+        )
+    text: dict[str, Any] = {"ha": "center", "va": "top"}
     ax.text(
-        0.5,
-        -0.12,
+        left + _TILE / 2,
+        bottom - 0.11,
         give_or_take(weight.weight, weight.standard_error),
         fontsize=8,
         fontweight="bold",
-        color=COLOURS[COLOUR[side]],
+        color=colour,
         **text,
     )
     ax.text(
-        0.5,
-        -0.31,
+        left + _TILE / 2,
+        bottom - 0.28,
         _name(weight.point, content),
         fontsize=7.5,
         color=COLOURS["flipped" if weight.point.is_flipped else "muted"],

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import numpy as np
 from jaxtyping import Shaped
 from matplotlib import style
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
@@ -42,6 +43,7 @@ STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "hatch.linewidth": 0.6,
+    "image.composite_image": False,
     "legend.frameon": False,
     "svg.fonttype": "none",
     "text.color": COLOURS["ink"],
@@ -68,6 +70,44 @@ def canvas(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     return figure
+
+
+def sheet(figure: Figure) -> Axes:
+    """Return empty axes over the whole figure, in inches from its lower left corner.
+
+    Many small pictures are drawn into one sheet, because each pair of axes takes 20 ms.
+    """
+    width, height = figure.get_size_inches()
+    ax: Axes = figure.add_axes((0, 0, 1, 1))
+    ax.set_axis_off()
+    ax.set(xlim=(0, width), ylim=(0, height), autoscale_on=False)
+    return ax
+
+
+def draw_image(
+    ax: Axes,
+    image: Shaped[np.ndarray, "height width *channels"],
+    limits: tuple[float, float],
+    *,
+    left: float,
+    top: float,
+    size: float,
+) -> None:
+    """Draw one image into a square of a sheet, centred, in its own proportions.
+
+    limits are the values shown as black and as white.
+    """
+    height, width = np.array(image.shape[:2]) * size / max(image.shape[:2])
+    x, y = left + (size - width) / 2, top - (size - height) / 2
+    ax.imshow(
+        shades(image, *limits),
+        cmap="gray",
+        vmin=0,
+        vmax=1,
+        interpolation="bicubic",
+        aspect="auto",
+        extent=(x, x + width, y - height, y),
+    )
 
 
 def png(figure: Figure) -> bytes:

@@ -17,7 +17,7 @@ from pipeline.show.figures.curve_figure import curve_figure
 from pipeline.show.figures.forecast_figure import forecast_figure
 from pipeline.show.figures.influence_figure import influence_figure
 from pipeline.show.figures.margin_figure import margin_figure
-from pipeline.show.figures.theme import COLOURS, canvas, shades, svg, themed
+from pipeline.show.figures.theme import COLOURS, canvas, draw_image, sheet, svg, themed
 
 MAX_IMAGES = 60
 
@@ -73,21 +73,22 @@ def image_figure(content: SetContent) -> Figure | None:
     if content.images is None:
         return None
     points = shown_points(content)
-    n_columns = min(12, len(points))
-    n_lines = math.ceil(len(points) / n_columns)
-    low, high = float(np.nanmin(content.images)), float(np.nanmax(content.images))
+    n_columns = max(4, min(12, len(points)))
+    limits = float(np.nanmin(content.images)), float(np.nanmax(content.images))
     with themed():
-        figure = canvas(0.92 * max(n_columns, 4), 1.16 * n_lines + 0.1)
-        axes = list(figure.subplots(n_lines, max(n_columns, 4), squeeze=False).flat)
-        figure.subplots_adjust(0.01, 0.01, 0.99, 1 - 0.38 / figure.get_figheight(), 0.1, 0.5)
-        for ax in axes:
-            ax.set_axis_off()
-        for ax, point in zip(axes, points, strict=False):
-            ax.imshow(
-                shades(content.images[point], low, high), cmap="gray", vmin=0, vmax=1, interpolation="bicubic"
-            )
-            ax.set_title(
-                f"#{content.ids[point]}\n{point_label(content, point)}", fontsize=7.5, color=COLOURS["muted"]
+        figure = canvas(0.92 * n_columns, 1.16 * math.ceil(len(points) / n_columns) + 0.1)
+        ax = sheet(figure)
+        for number, point in enumerate(points):
+            line, column = divmod(number, n_columns)
+            left, top = 0.05 + 0.92 * column, figure.get_figheight() - 0.36 - 1.16 * line
+            draw_image(ax, content.images[point], limits, left=left, top=top, size=0.78)
+            ax.text(
+                left + 0.39,
+                top + 0.04,
+                f"#{content.ids[point]}\n{point_label(content, point)}",
+                ha="center",
+                fontsize=7.5,
+                color=COLOURS["muted"],
             )
     return figure
 
