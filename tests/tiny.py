@@ -12,7 +12,7 @@ from pipeline.execution.executor import SerialExecutor
 from pipeline.execution.progress import Progress
 from pipeline.execution.walk import Walk
 from pipeline.graph.builders.experiment_graph import build_graph
-from pipeline.graph.work import compute_task
+from pipeline.graph.shard_task import compute_task
 from pipeline.store.store import Store
 
 TINY: dict[str, Any] = {

@@ -12,7 +12,7 @@ from pipeline.core.errors import ConfigError
 from pipeline.execution.walk import Walk
 from pipeline.graph.builders.experiment_graph import build_graph
 from pipeline.graph.costs import SUBSETS
-from pipeline.graph.nodes.curve import SHARES, CurveNode
+from pipeline.graph.nodes.lds_curve import SHARES, CurveNode
 from pipeline.graph.nodes.models import Models
 
 

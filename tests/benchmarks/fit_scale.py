@@ -29,7 +29,7 @@ from pipeline.execution.ray.tasks import connect
 from pipeline.execution.walk import Walk
 from pipeline.graph.builders.experiment_graph import build_graph
 from pipeline.graph.graph import Graph
-from pipeline.graph.work import Task, compute_task, read_common
+from pipeline.graph.shard_task import Task, compute_task, read_common
 from pipeline.store.store import Shard, Store
 
 NODES = ("train/subset", "train/heldout", "forget/some", "factor", "fit", "effect/some")

@@ -19,7 +19,7 @@ from pipeline.core.seeds import model_purpose, seed
 from pipeline.data.dataset import Dataset
 from pipeline.data.masks import pack_masks
 from pipeline.evaluation.accuracy import accuracy
-from pipeline.graph.layout import Layout
+from pipeline.graph.logits_layout import Layout
 from pipeline.graph.node import Parent, Work
 from pipeline.graph.nodes.models import Models
 from pipeline.graph.reading.group_lines import read_lines
