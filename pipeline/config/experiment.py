@@ -31,7 +31,7 @@ from pipeline.graph.node import Resources
 from pipeline.models import MODELS
 from pipeline.models.base import Model
 from pipeline.models.mlp import Mlp
-from pipeline.training.populations import Recipe
+from pipeline.training.recipe.recipe import Recipe
 from pipeline.unlearning import UNLEARNERS
 from pipeline.unlearning.unlearner import Unlearner
 

@@ -27,7 +27,8 @@ from pipeline.models.base import Model
 from pipeline.store.shards import Piece
 from pipeline.store.store import Shard, Store, TableRef
 from pipeline.training.ensemble import Builder, States, compute_logits, join, n_members, take
-from pipeline.training.populations import Recipe, member_masks, train_members
+from pipeline.training.populations import member_masks, train_members
+from pipeline.training.recipe.recipe import Recipe
 
 CHECKPOINT = "safetensors"
 # The halves of a focused population. Member i of both keeps the same points beside the forget set. Only the
