@@ -12,7 +12,7 @@ from pipeline.results.formatting import in_unit
 from pipeline.show.comparison.comparison_figure import comparison_figure
 from pipeline.show.comparison.comparison_tables import compared_table, settings_table
 from pipeline.show.comparison.comparison_words import headline, nearness
-from pipeline.show.figures.theme import svg
+from pipeline.show.figures.theme import COLOURS, svg
 from pipeline.show.report.report_page import templates
 from pipeline.show.score_tables import distance
 
@@ -37,6 +37,7 @@ def render_comparison(comparison: Comparison) -> str:
         .get_template("comparison.html.j2")
         .render(
             comparison=comparison,
+            colours=COLOURS,
             headline=headline(comparison),
             cards=[_card(one, comparison, lead) for one in comparison.sets],
             figure=Markup(
