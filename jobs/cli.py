@@ -17,7 +17,7 @@ from typing import Any
 
 import typer
 
-from jobs.commands import studies
+from jobs.commands import study_commands
 from jobs.commands.attribute import attribute
 from jobs.commands.compare import compare
 from jobs.commands.config import config
@@ -48,7 +48,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     klom,
     compare,
     export,
-    *studies.STUDY_COMMANDS,
+    *study_commands.STUDY_COMMANDS,
     config,
     ui,
 )

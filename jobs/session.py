@@ -15,24 +15,24 @@ import torch
 
 from pipeline import config
 from pipeline.config import Experiment
-from pipeline.config.fidelity import check_fidelities, is_proxy, model_of, recipe_of
 from pipeline.config.populations import PROXIES
+from pipeline.config.proxies import check_fidelities, is_proxy, model_of, recipe_of
 from pipeline.core.errors import ConfigError, DataError, InputsNotReadError, ShapeError, placed
 from pipeline.core.settings.paths import with_absolute_paths
 from pipeline.core.settings.type_hints import fits
-from pipeline.data.content_cache import KNOWN
+from pipeline.data.dataset_digests import DATASET_DIGESTS
 from pipeline.data.examples import Examples
 from pipeline.data.masks import count_kept, count_kept_outside
 from pipeline.execution.executor import Executor, SerialExecutor
-from pipeline.execution.known_content import recall_from
 from pipeline.execution.ray_environment import is_ray_job
+from pipeline.execution.stored_digests import recall_digests
 from pipeline.graph.builders.experiment_graph import build_graph
 from pipeline.graph.builders.judge_nodes import check_judged
 from pipeline.graph.builders.source_requirements import check_sources
 from pipeline.graph.builders.start_populations import check_starts
 from pipeline.graph.costs import fewest_learnt_from, in_one_fit, looks, needs_effects, roles_used
 from pipeline.graph.graph import Graph
-from pipeline.graph.work import Task, compute_task, read_common
+from pipeline.graph.shard_task import Task, compute_task, read_common
 from pipeline.show.report.report_drawing import draw_report
 from pipeline.store.files import local_folder
 from pipeline.store.store import Store
@@ -95,7 +95,7 @@ def open_session(
     if is_ray_job():
         refuse_places_that_vanish(experiment)
     place = Store(experiment.store.uri)
-    recall_from(place)
+    recall_digests(place)
     try:
         examples = load_checked(experiment, reads_inputs=reads_inputs)
         graph = graph_of(experiment, examples)
@@ -120,7 +120,11 @@ def load_checked(experiment: Experiment, *, reads_inputs: bool = True) -> Exampl
     """
     located = with_absolute_paths(experiment)
     with placed("dataset"):
-        examples = KNOWN.read(located.dataset) if reads_inputs else KNOWN.outline(located.dataset)
+        examples = (
+            DATASET_DIGESTS.read(located.dataset)
+            if reads_inputs
+            else DATASET_DIGESTS.outline(located.dataset)
+        )
     check(located, examples)
     return examples
 

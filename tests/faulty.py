@@ -17,7 +17,7 @@ from pipeline.data.examples import Examples
 from pipeline.execution.executor import Fault, Outcome, SerialExecutor
 from pipeline.execution.progress import Progress
 from pipeline.execution.walk import Walk
-from pipeline.graph.work import Task, compute_task
+from pipeline.graph.shard_task import Task, compute_task
 from pipeline.store.files import Files
 from pipeline.store.files.wrapping import Wrapping
 

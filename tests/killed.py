@@ -13,7 +13,7 @@ from typing import TypeVar
 from jobs.session import open_session
 from pipeline.execution.executor import SerialExecutor
 from pipeline.execution.walk import Walk
-from pipeline.graph.work import Task, compute_task, open_store
+from pipeline.graph.shard_task import Task, compute_task, open_store
 from pipeline.store.files import Files
 from pipeline.store.files.wrapping import Wrapping
 from pipeline.store.store import Store

@@ -14,7 +14,7 @@ from tiny import run_serially, tables
 from jobs.session import Session
 from pipeline.execution.executor import SerialExecutor
 from pipeline.execution.walk import Walk
-from pipeline.graph.work import compute_task, open_store
+from pipeline.graph.shard_task import compute_task, open_store
 
 Open = Callable[..., Session]
 

@@ -14,8 +14,8 @@ from tiny import run_serially, statuses, tables
 from jobs.session import Session
 from pipeline.execution.executor import SerialExecutor
 from pipeline.execution.walk import Walk
-from pipeline.graph.layout import column
-from pipeline.graph.work import Task, compute_task, read_common
+from pipeline.graph.logits_layout import column
+from pipeline.graph.shard_task import Task, compute_task, read_common
 
 Open = Callable[..., Session]
 MORE = {

@@ -23,7 +23,7 @@ from pipeline.core.errors import ConfigError
 from pipeline.evaluation.judges.scores import Scores
 from pipeline.execution.executor import SerialExecutor
 from pipeline.execution.walk import Walk
-from pipeline.graph.work import Task, compute_task
+from pipeline.graph.shard_task import Task, compute_task
 from pipeline.tracking.result_pages import result_rows
 
 MINE = {"name": "outside_judges:Closeness", "scale": 2.0}

@@ -16,7 +16,7 @@ from pipeline.core.errors import ConfigError
 from pipeline.core.resources import Need
 from pipeline.execution.executor import SerialExecutor
 from pipeline.execution.walk import Walk
-from pipeline.graph.work import Task, compute_task
+from pipeline.graph.shard_task import Task, compute_task
 from pipeline.tracking.result_pages import result_rows
 
 Open = Callable[..., Session]

@@ -11,7 +11,7 @@ from pipeline import config
 from pipeline.execution.executor import SerialExecutor
 from pipeline.execution.progress import Progress
 from pipeline.execution.walk import Walk
-from pipeline.graph.work import compute_task
+from pipeline.graph.shard_task import compute_task
 from pipeline.store.store import Store
 
 TINY: dict[str, Any] = {

@@ -24,8 +24,8 @@ from pipeline.core.settings.paths import with_absolute_paths
 from pipeline.data.dataset import Dataset
 from pipeline.data.examples import Examples
 from pipeline.data.point_ids import IdError, parse_id
+from pipeline.execution.selected_nodes import with_dependencies
 from pipeline.execution.walk import Walk
-from pipeline.execution.wanted import with_what_they_rest_on
 from pipeline.graph.graph import NodeState
 from pipeline.graph.node import Work
 from pipeline.graph.nodes.effect import EffectNode
@@ -148,7 +148,7 @@ def _compute(session: Session, screen: Console, keys: Iterable[str], executor: s
 
     Raises ExecutionError that names the first shard that failed.
     """
-    wanted = with_what_they_rest_on(session.graph, keys)
+    wanted = with_dependencies(session.graph, keys)
     opener = executor_opener(executor, session)
     states = session.graph.survey(session.store)
     if all(states[key].status == "done" for key in wanted):

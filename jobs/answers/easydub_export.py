@@ -10,7 +10,7 @@ from jobs.session import Session
 from pipeline.core.errors import ConfigError, DataError, MissingShardsError
 from pipeline.core.registry import plugin_name
 from pipeline.core.settings.paths import expanded
-from pipeline.execution.wanted import with_what_they_rest_on
+from pipeline.execution.selected_nodes import with_dependencies
 from pipeline.graph.exports.easydub import EasyDubWriter, Exported
 from pipeline.graph.graph import NodeState
 from pipeline.sources.easydub_layout import EasyDubLayout
@@ -83,7 +83,7 @@ def _done(session: Session, keys: list[str]) -> dict[str, NodeState]:
     states = session.graph.survey(session.store)
     for key in keys:
         if states[key].status != "done":
-            left = models_to_train(states, with_what_they_rest_on(session.graph, keys))
+            left = models_to_train(states, with_dependencies(session.graph, keys))
             raise MissingShardsError(
                 f"{key} is {states[key].status}; `dmm run --until train` makes it, {left}, then export again"
             )

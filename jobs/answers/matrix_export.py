@@ -7,7 +7,7 @@ from jobs.running.planning import models_to_train
 from jobs.session import Session
 from pipeline.core.errors import ConfigError, DataError, MissingShardsError
 from pipeline.core.plugin_calls import named_failures
-from pipeline.execution.wanted import with_what_they_rest_on
+from pipeline.execution.selected_nodes import with_dependencies
 from pipeline.graph.exports.matrix import form_of, write_matrix
 from pipeline.graph.node import Work
 from pipeline.graph.nodes.effect import Fitted
@@ -42,7 +42,7 @@ def export_matrix(session: Session, path: str, *, dtype: str) -> dict[str, Any]:
         state = states[parent.key]
         if state.status != "done":
             left = models_to_train(
-                states, with_what_they_rest_on(session.graph, {one.key for one in parents.values()})
+                states, with_dependencies(session.graph, {one.key for one in parents.values()})
             )
             raise MissingShardsError(
                 f"{parent.key} is {state.status}; `dmm run --until fit` makes it, {left}, then export again"

@@ -23,13 +23,13 @@ from jobs.options import (
 )
 from jobs.running.experiment_run import RunResult, check_view, run_experiment
 from jobs.running.progress_display import duration_in_words
-from jobs.running.shares import share_of, share_up_to
+from jobs.running.run_scope import scope_of, scope_up_to
 from jobs.running.until_enough import find_enough
 from jobs.session import Session, open_session
 from pipeline.core.errors import ConfigError
-from pipeline.graph.kinds import entries
-from pipeline.graph.nodes.curve import WORTHWHILE
+from pipeline.graph.node_kinds import entries
 from pipeline.graph.nodes.fit import ScoreNode
+from pipeline.graph.nodes.lds_curve import WORTHWHILE
 from pipeline.graph.result_rows import bounds_of, results_table
 from pipeline.show.terminal import TerminalTable
 
@@ -76,8 +76,8 @@ def run(
             "--only computes one stage alone; leave out --until and --until-enough, or leave out --only"
         )
     # Refuse a wrong stage or address before models are trained to find out how many are enough.
-    share = (
-        share_up_to(until, session) if only is None else share_of(only, session, allow_missing=allow_missing)
+    scope = (
+        scope_up_to(until, session) if only is None else scope_of(only, session, allow_missing=allow_missing)
     )
     check_view(session)
     enough, unknown = None, False
@@ -87,13 +87,13 @@ def run(
         )
         session, unknown = enough.session, enough.gain is None
         # If it is unknown whether the models are enough, nothing that depends on them is judged.
-        share = share_up_to(ScoreNode.stage if unknown else until, session)
+        scope = scope_up_to(ScoreNode.stage if unknown else until, session)
     result = run_experiment(
         session,
         screen,
         executor=executor,
-        wanted=share.wanted,
-        settled=share.settled,
+        wanted=scope.wanted,
+        settled=scope.settled,
         allow_missing=allow_missing,
     )
     show_run(result, paper(), session)

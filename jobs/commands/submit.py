@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jobs.options import DONE, FAILED, AllowMissing, Config, Json, Set, finish, screen
-from jobs.running.shares import check_only
+from jobs.running.run_scope import check_only
 from jobs.session import read_experiment, refuse_places_that_vanish
 from jobs.submission.job_package import MIB, JobPackage, check_here, pack
 from jobs.submission.local_addresses import is_database_outside, is_loopback
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
-from pipeline.core.masking import masked
-from pipeline.graph.kinds import entries
+from pipeline.core.hidden_passwords import masked
+from pipeline.graph.node_kinds import entries
 from pipeline.store.files import PATIENCE_VARIABLE, local_folder
 from pipeline.tracking.open_tracker import tracking_uri
 

@@ -14,7 +14,7 @@ from jobs.options import Config, Set, StoreUri
 from jobs.session import read_experiment
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
-from pipeline.core.masking import masked
+from pipeline.core.hidden_passwords import masked
 from pipeline.store.files import local_folder
 from pipeline.tracking.open_tracker import MLFLOW_DEFAULTS, tracking_uri
 

@@ -14,7 +14,7 @@ from jobs.running.experiment_run import check_view, run_experiment
 from jobs.running.store_presence import why_no_store
 from jobs.session import Session, open_session
 from pipeline.core.errors import ConfigError
-from pipeline.graph.kinds import stages
+from pipeline.graph.node_kinds import stages
 from pipeline.store.integrity import is_young
 from pipeline.store.store import Problem
 

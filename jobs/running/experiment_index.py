@@ -43,7 +43,7 @@ class _Row(BaseModel):
     unit: str
     wanted: int = Field(ge=0)
     folder: Annotated[str, AfterValidator(_inside)] | None
-    # Records of the first edition lack these two; their tables are listed one by one.
+    # Records of an earlier release lack these two; their tables are listed one by one.
     group: str | None = None
     forget_set: str | None = None
     # The ending of the file that is kept beside each shard; a shard without it is not done.

@@ -10,12 +10,12 @@ from jobs.running.experiment_index import Ledger
 from jobs.running.progress_display import open_display
 from jobs.running.publishing import publish_file
 from jobs.session import Session, executor_opener, why_looped
-from pipeline.core.masking import masked
+from pipeline.core.hidden_passwords import masked
 from pipeline.core.settings.paths import with_absolute_paths
 from pipeline.core.settings.tracking_address import is_in_store
 from pipeline.execution.failures import Failure
-from pipeline.execution.known_content import record
 from pipeline.execution.progress import Progress
+from pipeline.execution.stored_digests import record_digests
 from pipeline.execution.walk import Walk
 from pipeline.graph.builders.judge_nodes import not_judged
 from pipeline.graph.graph import NodeState, states_of
@@ -117,7 +117,7 @@ def run_experiment(
             allow_missing=allow_missing,
             settled=settled,
         )
-        record(session.store, with_absolute_paths(session.experiment))
+        record_digests(session.store, with_absolute_paths(session.experiment))
         progress = walk.run()
         unfinished = _unfinished(progress, settled)
         status = "FAILED" if progress.failures or unfinished else "FINISHED"

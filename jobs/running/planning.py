@@ -10,7 +10,7 @@ from jobs.running.node_rows import about
 from jobs.running.older_identity import older_identity_notice
 from jobs.session import Session
 from pipeline.config import Experiment
-from pipeline.config.fidelity import proxy_words
+from pipeline.config.proxies import proxy_words
 from pipeline.core.registry import plugin_name
 from pipeline.graph.builders.judge_nodes import judged_at_the_end_alone, not_judged
 from pipeline.graph.costs import SUBSETS, spending_of

@@ -13,8 +13,8 @@ from rich.progress import Progress as Bars
 from typing_extensions import override
 
 from pipeline.execution.progress import Listener, Progress
-from pipeline.graph.kinds import by_title
 from pipeline.graph.node import Node
+from pipeline.graph.node_kinds import by_title
 from pipeline.tracking.rate import Pace
 
 _LINE_SECONDS = 5.0

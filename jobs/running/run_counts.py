@@ -12,7 +12,7 @@ from jobs.running.store_presence import why_no_store
 from jobs.session import Session
 from pipeline.execution.failures import Failure, read_failures
 from pipeline.graph.graph import NodeState
-from pipeline.graph.kinds import by_title
+from pipeline.graph.node_kinds import by_title
 from pipeline.store.shards import ShardName, cover
 from pipeline.tracking.rate import Pace
 

@@ -3,7 +3,7 @@
 A mistyped address looks like a store in which nothing is done yet.
 """
 
-from pipeline.graph.kinds import stages
+from pipeline.graph.node_kinds import stages
 from pipeline.store.files.mounted import MARK
 from pipeline.store.store import Store
 

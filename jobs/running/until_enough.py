@@ -11,7 +11,7 @@ from jobs.session import Session, check_learnt_from, executor_opener, graph_of
 from pipeline.core.errors import ConfigError
 from pipeline.execution.walk import Walk
 from pipeline.graph.costs import SUBSETS
-from pipeline.graph.nodes.curve import SHARES, CurveNode
+from pipeline.graph.nodes.lds_curve import SHARES, CurveNode
 from pipeline.graph.nodes.models import Models
 
 

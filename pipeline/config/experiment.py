@@ -11,12 +11,12 @@ from pydantic import Field, field_validator, model_validator
 from pipeline.attribution import ESTIMATORS
 from pipeline.attribution.estimator import Estimator
 from pipeline.attribution.linear.kernel import GroupKernel
-from pipeline.config.guests import StudyKeys, without_study_names
 from pipeline.config.judges import Judges, check_judges, judges_by_default, successor_of_evaluation
 from pipeline.config.populations import MOST_MODELS, AnySubsets, Populations
+from pipeline.config.study_keys import StudyKeys, without_study_names
 from pipeline.core.errors import ConfigError, SettingError, refusing
 from pipeline.core.fingerprint import digest
-from pipeline.core.masking import masked
+from pipeline.core.hidden_passwords import masked
 from pipeline.core.registry import Settings, identity, plugin_name
 from pipeline.core.settings import yaml_text
 from pipeline.core.settings.neutral import setting
@@ -26,12 +26,12 @@ from pipeline.data import DATASETS, FORGET_SETS
 from pipeline.data.dataset import Dataset
 from pipeline.data.datasets.digits import Digits
 from pipeline.data.forget_sets.base import ForgetSet
-from pipeline.graph.layout import Layout
+from pipeline.graph.logits_layout import Layout
 from pipeline.graph.node import Resources
 from pipeline.models import MODELS
 from pipeline.models.base import Model
 from pipeline.models.mlp import Mlp
-from pipeline.training.populations import Recipe
+from pipeline.training.recipe.recipe import Recipe
 from pipeline.unlearning import UNLEARNERS
 from pipeline.unlearning.unlearner import Unlearner
 

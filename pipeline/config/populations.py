@@ -15,7 +15,7 @@ from pipeline.models import MODELS
 from pipeline.models.base import Model
 from pipeline.sources import SOURCES
 from pipeline.sources.base import ModelSource
-from pipeline.training.populations import Recipe
+from pipeline.training.recipe.recipe import Recipe
 
 # A hundred times the largest study there is. A larger number is a typing error, and listing its shards would
 # take too long.

@@ -18,7 +18,7 @@ from pipeline.core.arrays import (
 from pipeline.core.seeds import generator
 from pipeline.evaluation.bins import Edges, joint_edges, memberships
 from pipeline.evaluation.klom import Rule, Variant, check_rule, divergence, klom, klom_summary, prepared
-from pipeline.evaluation.published import CEILING, N_BINS
+from pipeline.evaluation.published_klom import CEILING, N_BINS
 
 Interval = tuple[float, float]
 Resampled = Float[np.ndarray, "n_resamples n_points"]

@@ -14,17 +14,17 @@ from jaxtyping import Float, Int
 from pipeline.core.arrays import Margins, OracleMargins, PerPoint, require_count, require_number
 from pipeline.core.errors import ConfigError, DataError
 from pipeline.core.settings.validation_errors import did_you_mean
-from pipeline.evaluation import published
+from pipeline.evaluation import published_klom
 from pipeline.evaluation.bins import bin_counts, count_rows, joint_edges
 from pipeline.evaluation.margins import check_worlds
-from pipeline.evaluation.published import CEILING, N_BINS, PROBABILITY_FLOOR
+from pipeline.evaluation.published_klom import CEILING, N_BINS, PROBABILITY_FLOOR
 
 Variant = Literal["closed", "paper", "data-unlearning-bench", "easydub"]
 VARIANTS: Mapping[str, Variant] = {name: name for name in get_args(Variant)}
 PUBLISHED: Mapping[str, Callable[[Margins, OracleMargins, float], PerPoint]] = {
-    "paper": published.paper_klom,
-    "data-unlearning-bench": published.data_unlearning_bench,
-    "easydub": published.easydub,
+    "paper": published_klom.paper_klom,
+    "data-unlearning-bench": published_klom.data_unlearning_bench,
+    "easydub": published_klom.easydub,
 }
 
 # With a hundred oracles nearly all of so many bins are empty; more bins cost time and add no information.

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from pipeline.config.fidelity import recipe_of
+from pipeline.config.proxies import recipe_of
 from pipeline.graph.graph import Graph, NodeState
-from pipeline.graph.work import Task
+from pipeline.graph.shard_task import Task
 from pipeline.store.shards import cover, split
 from pipeline.store.store import Store
 

@@ -7,7 +7,7 @@ import heapq
 import time
 import uuid
 
-from pipeline.graph.work import Task
+from pipeline.graph.shard_task import Task
 
 
 class Queue:

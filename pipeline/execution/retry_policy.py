@@ -10,7 +10,7 @@ from typing import Literal
 
 from pipeline.execution.executor import Fault, Outcome
 from pipeline.execution.failures import Failure
-from pipeline.graph.work import Task
+from pipeline.graph.shard_task import Task
 
 # How often a shard is computed before it is given up; the next run starts at zero.
 TRIES = 3

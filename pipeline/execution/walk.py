@@ -13,10 +13,10 @@ from pipeline.execution.missing_tasks import tasks_of
 from pipeline.execution.progress import Listener, Progress
 from pipeline.execution.queue import Queue
 from pipeline.execution.retry_policy import RetryPolicy
+from pipeline.execution.selected_nodes import wanted_keys
 from pipeline.execution.shard_sizes import ShardSizes
-from pipeline.execution.wanted import wanted_keys
 from pipeline.graph.graph import Graph, NodeState
-from pipeline.graph.work import Task
+from pipeline.graph.shard_task import Task
 from pipeline.store.shards import joined
 from pipeline.store.store import Store
 

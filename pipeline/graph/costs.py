@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from pipeline.config import Experiment
-from pipeline.config.fidelity import is_proxy, proxy_words
+from pipeline.config.proxies import is_proxy, proxy_words
 from pipeline.core.errors import ConfigError
 from pipeline.core.registry import plugin_name
 from pipeline.data.examples import Examples
-from pipeline.graph.nodes.curve import SHARES, model_counts
+from pipeline.graph.nodes.lds_curve import SHARES, model_counts
 from pipeline.graph.result_rows import Spending
 from pipeline.results.report_content import PopulationContent
 from pipeline.sources.base import ModelSource

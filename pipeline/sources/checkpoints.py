@@ -15,8 +15,8 @@ from pipeline.core.settings.neutral import setting
 from pipeline.data.examples import Examples
 from pipeline.sources.base import ModelSource
 from pipeline.sources.easydub_layout import open_array
-from pipeline.sources.known_digests import file_digests
 from pipeline.sources.numbered_files import ID, numbered
+from pipeline.sources.source_digests import file_digests
 from pipeline.sources.state_dicts import fitted, read_state_dict, renamed, stacked
 from pipeline.training.ensemble import States
 

@@ -19,8 +19,8 @@ from pipeline.core.settings.neutral import setting
 from pipeline.data.examples import Examples
 from pipeline.sources.base import ModelSource
 from pipeline.sources.easydub_layout import FORGET, RETAIN, VALIDATION, EasyDubLayout, open_array
-from pipeline.sources.known_digests import file_digests, grouped_digests
 from pipeline.sources.numbered_files import ForgetSetNumbers, same_numbers
+from pipeline.sources.source_digests import file_digests, grouped_digests
 from pipeline.sources.state_dicts import fitted, read_state_dict, renamed, stacked
 from pipeline.training.ensemble import States
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from pipeline.core.registry import describe
 from pipeline.graph.graph import Graph, NodeState, states_of
-from pipeline.graph.nodes.curve import CurveNode
 from pipeline.graph.nodes.effect import EffectNode
 from pipeline.graph.nodes.fit import ScoreNode
 from pipeline.graph.nodes.forget_curve import ForgetCurve
 from pipeline.graph.nodes.influences import ExampleInfluences, read_examples
+from pipeline.graph.nodes.lds_curve import CurveNode
 from pipeline.graph.reading.attribution_shown import curve_content
 from pipeline.graph.reading.forecast import CLEAR
 from pipeline.results.attribution_content import CurveContent

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipeline.config import Experiment
-from pipeline.config.fidelity import is_proxy
+from pipeline.config.proxies import is_proxy
 from pipeline.evaluation.judges.scores import Score
 from pipeline.graph.graph import Graph
 from pipeline.graph.node import Node

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pipeline.execution.progress import Progress
-from pipeline.graph.kinds import stages
 from pipeline.graph.node import Node
+from pipeline.graph.node_kinds import stages
 from pipeline.results.tracked import PARENT, Numbers, Point
 from pipeline.tracking.children import child_of, retrainings_of
 from pipeline.tracking.rate import Pace

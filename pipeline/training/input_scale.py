@@ -14,7 +14,8 @@ from pipeline.data.inputs import ArrayInputs
 from pipeline.training.ensemble import Builder, compute_logits, initial_states
 from pipeline.training.feeds import open_feed
 from pipeline.training.loop import run_phases
-from pipeline.training.populations import Recipe, trial_descent
+from pipeline.training.populations import trial_descent
+from pipeline.training.recipe.recipe import Recipe
 from pipeline.training.recipe.schedule import Phase
 
 # Root mean squares of inputs in use: 0.45 for digits, 1 for standardised inputs, 3 if one of ten indicators

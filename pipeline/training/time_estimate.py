@@ -9,7 +9,8 @@ from pipeline.data.examples import Examples
 from pipeline.training.ensemble import Builder, initial_states
 from pipeline.training.feeds import Resident
 from pipeline.training.loop import run_phases
-from pipeline.training.populations import Recipe, trial_descent
+from pipeline.training.populations import trial_descent
+from pipeline.training.recipe.recipe import Recipe
 from pipeline.training.recipe.schedule import Phase
 
 # Points in the timed steps; a full batch of a large model may take a minute by itself.

@@ -13,9 +13,9 @@ from pipeline.unlearning.unlearner import Request, Unlearned, Unlearner
 
 
 class DmDirect(Unlearner):
-    """Adds `multiplier` × the predicted effect to each model's own logits (method.md §3).
+    """Adds `multiplier` × the predicted effect to each model's own logits.
 
-    Each model keeps its own randomness.
+    Each model keeps its own randomness. Source: Georgiev et al. 2025, DM-Direct.
     """
 
     name: ClassVar[str] = "dm_direct"

@@ -18,7 +18,8 @@ from pipeline.models.mlp import Mlp
 from pipeline.training.ensemble import Builder, States, compute_logits
 from pipeline.training.features import difficulty, joint_features, last_features
 from pipeline.training.feeds import Resident
-from pipeline.training.populations import Recipe, member_masks, train_members
+from pipeline.training.populations import member_masks, train_members
+from pipeline.training.recipe.recipe import Recipe
 
 N_TRAIN, N_TEST, N_REPLICAS, N_SCOUTS = 1000, 200, 4, 10
 

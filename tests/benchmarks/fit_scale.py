@@ -28,7 +28,7 @@ from pipeline.execution.ray.streaming import StreamingExecutor
 from pipeline.execution.ray.tasks import connect
 from pipeline.execution.walk import Walk
 from pipeline.graph.graph import Graph
-from pipeline.graph.work import Task, compute_task, read_common
+from pipeline.graph.shard_task import Task, compute_task, read_common
 from pipeline.store.store import Shard, Store
 
 NODES = ("train/subset", "train/heldout", "forget/some", "factor", "fit", "effect/some")

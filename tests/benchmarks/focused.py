@@ -29,7 +29,7 @@ from pipeline.attribution.datamodel import Effect
 from pipeline.core.arrays import Effects, Indices, Logits
 from pipeline.evaluation.klom import klom
 from pipeline.evaluation.margins import margins
-from pipeline.graph.layout import read_logits
+from pipeline.graph.logits_layout import read_logits
 
 MOST_PAIRS = 8
 N_PAIRS = (2, 4, 8)

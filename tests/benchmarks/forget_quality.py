@@ -21,7 +21,7 @@ from experiments import SMALLEST, Judged, demonstration_unlearners, judge, opene
 from measure import parse, show
 
 from jobs.session import read_experiment
-from pipeline.graph.layout import read_logits
+from pipeline.graph.logits_layout import read_logits
 from pipeline.graph.nodes.evaluate import SPLITS
 
 KINDS = ("coherent", "random", "mislabelled")

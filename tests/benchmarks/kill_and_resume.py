@@ -23,7 +23,7 @@ import mlflow
 import psutil
 from measure import parse, show
 
-from pipeline.graph.kinds import stages
+from pipeline.graph.node_kinds import stages
 
 GROWN = 37
 ROLES = ("full", "oracle", "floor")

@@ -1,10 +1,10 @@
 """Gradient ascent and fine-tuning at their best, beside DMM at the demonstration's settings.
 
-The grids are those of the literature (method.md §5). Every setting (learning rates 1e-5, 1e-3, 1e-2, 5e-2 by
-epochs 1, 3, 5, 7, 10; batch 64) unlearns the demonstration's three forget sets through the pipeline, with 100
-models each. The best is picked on the reported metric, which favours the rivals. Figures are P95 KLoM in nats
-and cost in retrainings. `best` is the lowest on the forget set. `best_within` is the lowest among the
-settings whose retain and validation figures stay within --limit.
+The grids are those of Georgiev et al. 2025 and of its authors' code. Every setting (learning rates 1e-5,
+1e-3, 1e-2, 5e-2 by epochs 1, 3, 5, 7, 10; batch 64) unlearns the demonstration's three forget sets through
+the pipeline, with 100 models each. The best is picked on the reported metric, which favours the rivals.
+Figures are P95 KLoM in nats and cost in retrainings. `best` is the lowest on the forget set. `best_within` is
+the lowest among the settings whose retain and validation figures stay within --limit.
 """
 
 import argparse

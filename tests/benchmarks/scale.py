@@ -29,7 +29,7 @@ from pipeline import config
 from pipeline.execution.executor import Executor
 from pipeline.execution.progress import Progress
 from pipeline.execution.walk import Walk
-from pipeline.graph.work import Task
+from pipeline.graph.shard_task import Task
 
 # Per cent of the processors in use by others above which two workers cannot be compared with one, and the
 # seconds over which it is measured.

@@ -29,7 +29,7 @@ from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
 from pipeline.attribution.lasso.coordinate_descent import Coordinate
-from pipeline.attribution.lasso.path import LassoFit, Path, fit_path
+from pipeline.attribution.lasso.penalty_path import LassoFit, Path, fit_path
 from pipeline.attribution.lasso.proximal_gradient import Batched
 from pipeline.attribution.lds import lds
 from pipeline.core.arrays import Masks, Outputs

@@ -31,7 +31,8 @@ from pipeline.models import MODELS
 from pipeline.training import sizing
 from pipeline.training.ensemble import Builder, compute_logits
 from pipeline.training.feeds import open_feed
-from pipeline.training.populations import Recipe, train_members
+from pipeline.training.populations import train_members
+from pipeline.training.recipe.recipe import Recipe
 
 # Number of images with different content; further files repeat their bytes.
 DIFFERENT = 16

@@ -28,7 +28,8 @@ from pipeline.data.examples import Examples
 from pipeline.models import MODELS
 from pipeline.training.ensemble import Builder, Kind
 from pipeline.training.feeds import Resident
-from pipeline.training.populations import Recipe, choose_ensemble, member_masks, train_members
+from pipeline.training.populations import choose_ensemble, member_masks, train_members
+from pipeline.training.recipe.recipe import Recipe
 
 KEEP = 0.5
 

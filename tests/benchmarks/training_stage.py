@@ -38,7 +38,8 @@ from pipeline.store.shards import split
 from pipeline.store.store import Shard, Store
 from pipeline.training.ensemble import Builder, compute_logits
 from pipeline.training.feeds import Resident
-from pipeline.training.populations import Recipe, choose_ensemble, member_masks, train_members
+from pipeline.training.populations import choose_ensemble, member_masks, train_members
+from pipeline.training.recipe.recipe import Recipe
 
 OTHERS = ("designed", "heldout", "full", "oracle", "floor")
 SMALLEST = [

@@ -18,7 +18,7 @@ from jobs.session import Session, open_session, stream_of
 from pipeline.core.errors import StoreError
 from pipeline.data.examples import Examples
 from pipeline.execution.walk import Walk
-from pipeline.graph.work import Task, compute_task, open_store, read_common
+from pipeline.graph.shard_task import Task, compute_task, open_store, read_common
 from pipeline.store.files import Files
 from pipeline.store.files.wrapping import Wrapping
 from pipeline.store.store import Store

@@ -23,9 +23,9 @@ from pipeline.data.forget_sets.random import Random
 from pipeline.evaluation.judges.accuracy_judge import AccuracyJudge
 from pipeline.evaluation.judges.klom_judge import KlomJudge
 from pipeline.evaluation.judges.ulira_judge import UliraJudge
-from pipeline.graph.layout import Layout
+from pipeline.graph.logits_layout import Layout
 from pipeline.models.mlp import Mlp
-from pipeline.training.populations import Recipe
+from pipeline.training.recipe.recipe import Recipe
 from pipeline.unlearning.ascent import GradientAscent
 from pipeline.unlearning.matching import Dmm
 from pipeline.unlearning.no_op import NoOp

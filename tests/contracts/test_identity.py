@@ -28,7 +28,7 @@ from pipeline.graph.nodes.train import Population
 from pipeline.models.cnn import Cnn
 from pipeline.models.mlp import Mlp
 from pipeline.tracking.mlflow.run_lookup import CONFIG_TAG
-from pipeline.training.populations import Recipe
+from pipeline.training.recipe.recipe import Recipe
 
 TESTS = Path(__file__).parents[1]
 FIXTURE = TESTS / "fixtures" / "identity"

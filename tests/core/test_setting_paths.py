@@ -10,7 +10,7 @@ from pydantic import Field
 from pipeline.core.errors import DataError
 from pipeline.core.registry import Plugin, describe, identity, revision
 from pipeline.core.settings.paths import paths_in, with_absolute_paths
-from pipeline.data.content_cache import contents_of
+from pipeline.data.dataset_digests import contents_of
 
 
 class Inner(Plugin):

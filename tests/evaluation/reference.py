@@ -1,4 +1,4 @@
-"""KLoM one point at a time, written from the rules (method.md §4) with digitize and scipy's entropy.
+"""KLoM one point at a time, written from the published rules with digitize and scipy's entropy.
 
 It is slow and simple, and uses no code of the package.
 """

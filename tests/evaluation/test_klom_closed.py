@@ -233,7 +233,7 @@ def test_no_points_have_no_summary():
     ("n_models", "p95", "mean"), [(20, 4.90, 3.0), (50, 1.68, 0.87), (100, 0.667, 0.336), (200, 0.268, 0.143)]
 )
 def test_independent_equal_ensembles_score_the_known_noise_floor(variant, n_models, p95, mean):
-    """The table of method.md §4 is that of 20 right-open bins; closing the last one adds a little.
+    """The known values are for 20 right-open bins; closing the last one adds a little.
 
     An ensemble against itself would draw it as zero.
     """

@@ -12,7 +12,7 @@ from pipeline.core.resources import Need
 from pipeline.execution.executor import Executor, Outcome
 from pipeline.execution.progress import Progress
 from pipeline.execution.walk import Walk
-from pipeline.graph.work import compute_task, read_common
+from pipeline.graph.shard_task import compute_task, read_common
 
 pytestmark = pytest.mark.ray
 Open = Callable[..., Session]

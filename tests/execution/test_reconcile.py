@@ -19,7 +19,7 @@ from pipeline.execution import reconcile
 from pipeline.execution.executor import Outcome, SerialExecutor
 from pipeline.execution.reconcile import MOST_AGAIN, without
 from pipeline.execution.walk import Walk
-from pipeline.graph.work import Task, compute_task
+from pipeline.graph.shard_task import Task, compute_task
 from pipeline.store.shards import ShardName
 from pipeline.tracking.listener import TrackingListener
 

@@ -11,7 +11,7 @@ from pipeline.execution.executor import SerialExecutor
 from pipeline.execution.progress import Listener
 from pipeline.execution.shard_sizes import ShardSizes
 from pipeline.execution.walk import Walk
-from pipeline.graph.work import compute_task
+from pipeline.graph.shard_task import compute_task
 
 # A step sleeps for .01 s and an epoch has six steps, so that a member takes a bit more than .12 s.
 SLOW = {

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.evaluation.margins import margins
-from pipeline.graph.layout import Layout
+from pipeline.graph.logits_layout import Layout
 from pipeline.graph.reading.forecast import Forecast, forecast, margin_standard_error, summarise
 from pipeline.store.store import Shard, Store, TableRef
 

@@ -21,8 +21,8 @@ from pipeline.data.masks import unpack
 from pipeline.evaluation.margins import margins
 from pipeline.execution.missing_tasks import tasks_of
 from pipeline.execution.progress import Progress
-from pipeline.graph.layout import read_logits
-from pipeline.graph.work import compute_task
+from pipeline.graph.logits_layout import read_logits
+from pipeline.graph.shard_task import compute_task
 from pipeline.sources import madrylab
 from pipeline.sources.madrylab import MadryLab
 

@@ -12,7 +12,7 @@ import torch
 from tiny import TINY, all_done, run_serially, statuses, tables
 
 from jobs.running import planning
-from jobs.running.shares import share_of
+from jobs.running.run_scope import scope_of
 from jobs.session import Session
 from pipeline.core.errors import ConfigError, StoreError
 from pipeline.execution.executor import SerialExecutor
@@ -20,7 +20,7 @@ from pipeline.execution.shard_sizes import ShardSizes
 from pipeline.execution.walk import Walk
 from pipeline.graph.nodes.train import read_states
 from pipeline.graph.reading.kept_states import read_kept
-from pipeline.graph.work import Task, compute_task
+from pipeline.graph.shard_task import Task, compute_task
 
 Open = Callable[..., Session]
 ORACLE = "train/oracle/some"
@@ -154,8 +154,8 @@ def test_verdicts_on_a_method_that_reads_such_tables_stay_done_too(open_tiny: Op
 @pytest.mark.usefixtures("finished")
 def test_an_entry_whose_tables_are_done_wants_no_weights(open_tiny: Open) -> None:
     session = open_keeping(open_tiny, **keeping())
-    share = share_of("evaluate", session, allow_missing=False)
-    assert not any(key.startswith("train/oracle") for key in share.wanted)
+    scope = scope_of("evaluate", session, allow_missing=False)
+    assert not any(key.startswith("train/oracle") for key in scope.wanted)
 
 
 def open_folder(session: Session, key: str) -> str | None:

@@ -12,7 +12,7 @@ from pipeline.core.errors import ConfigError
 from pipeline.core.resources import Need
 from pipeline.execution.ray.cluster import has_labels, machine_of
 from pipeline.execution.ray.tasks import options_of
-from pipeline.graph import work
+from pipeline.graph import shard_task
 
 Open = Callable[..., Session]
 
@@ -91,5 +91,5 @@ def test_a_part_of_a_gpu_is_a_part_of_its_memory(
 ) -> None:
     found: list = []
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda *given: found.append(given))
-    work._limit_memory(device, num_gpus)
+    shard_task._limit_memory(device, num_gpus)
     assert found == limited

@@ -18,7 +18,7 @@ from terminal import Dmm, answer
 from jobs.session import Session, open_session
 from pipeline.core.settings.renamed import RenamedWarning
 from pipeline.data.datasets.digits import Digits
-from pipeline.graph.layout import read_logits
+from pipeline.graph.logits_layout import read_logits
 
 IDS = {2: (40, 7, 103, 9), 10: (5, 1, 60)}
 N_TRAIN = 120

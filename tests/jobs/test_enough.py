@@ -13,7 +13,7 @@ from jobs.running.until_enough import Enough
 from jobs.session import Session
 from pipeline.execution.retry_policy import TRIES
 from pipeline.graph.node import Work
-from pipeline.graph.nodes.curve import CurveNode
+from pipeline.graph.nodes.lds_curve import CurveNode
 from pipeline.graph.nodes.train import Population
 
 FEW = {role: {"n_models": 2} for role in ("scout", "full", "oracle", "floor")}

@@ -15,7 +15,7 @@ from image_folder import experiment_on, make_images
 from terminal import Dmm, answer
 from tiny import TINY
 
-from pipeline.data.content_cache import KNOWN, KnownContent
+from pipeline.data.dataset_digests import DATASET_DIGESTS, DatasetDigests
 
 FEW = {role: {"n_models": 2} for role in ("full", "oracle", "floor", "scout")}
 POPULATIONS = {"subset": {"n_models": 4, "keep_fraction": 0.5}, **FEW}
@@ -35,8 +35,8 @@ def forget(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Return what lets this process forget what it knows of files, as a new process does."""
 
     def start_anew() -> None:
-        for name, value in vars(KnownContent()).items():
-            monkeypatch.setattr(KNOWN, name, value)
+        for name, value in vars(DatasetDigests()).items():
+            monkeypatch.setattr(DATASET_DIGESTS, name, value)
 
     start_anew()
     return start_anew

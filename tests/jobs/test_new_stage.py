@@ -11,14 +11,14 @@ from tiny import all_done, run_serially, statuses
 
 from jobs import session as sessions
 from jobs.running.planning import planned_work
-from jobs.running.shares import share_of
+from jobs.running.run_scope import scope_of
 from jobs.session import Session, graph_of
 from pipeline.config import Experiment
 from pipeline.core.errors import ConfigError
 from pipeline.core.registry import Plugin
 from pipeline.data.examples import Examples
-from pipeline.execution.wanted import wanted_keys
-from pipeline.graph import kinds as table
+from pipeline.execution.selected_nodes import wanted_keys
+from pipeline.graph import node_kinds as table
 from pipeline.graph.child_run import ChildRun
 from pipeline.graph.graph import Graph
 from pipeline.graph.node import Node, Parent, Work
@@ -98,10 +98,10 @@ def test_plan_and_the_stages_up_to_it_know_a_new_stage(open_screened: Open) -> N
 def test_an_entry_computes_a_new_stage(open_screened: Open) -> None:
     session = open_screened()
     run_serially(session, until="train")
-    share = share_of("fit", session, allow_missing=False)
-    assert all_done(run_serially(session, wanted=share.wanted))
+    scope = scope_of("fit", session, allow_missing=False)
+    assert all_done(run_serially(session, wanted=scope.wanted))
     assert {
-        key for key, status in statuses(session).items() if key in share.wanted and status != "done"
+        key for key, status in statuses(session).items() if key in scope.wanted and status != "done"
     } == set()
     assert statuses(session)["screen/some"] == "done"
 

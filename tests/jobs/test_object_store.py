@@ -18,7 +18,7 @@ from jobs.session import Session
 from pipeline import config
 from pipeline.core.errors import ConfigError
 from pipeline.execution.walk import Walk
-from pipeline.graph.work import compute_task
+from pipeline.graph.shard_task import compute_task
 from pipeline.store.files.mounted import MARK
 
 # Every stage once: each request takes this server milliseconds.

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from pipeline.show.figures.theme import png
-from pipeline.studies.convex.chapter.amounts import amount, share_left
 from pipeline.studies.convex.chapter.chapter_content import (
     CaseContent,
     ConvexContent,
@@ -25,6 +24,7 @@ from pipeline.studies.convex.chapter.chapter_tables import (
 )
 from pipeline.studies.convex.chapter.chapter_words import course_words, verdict_words
 from pipeline.studies.convex.chapter.display_names import REMOVAL_NAMES
+from pipeline.studies.convex.chapter.number_formats import amount, share_left
 from pipeline.studies.convex.chapter.real_parts import guarantee_part, real_figures, real_words
 
 STEPS = np.arange(5)

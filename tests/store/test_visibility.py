@@ -17,7 +17,7 @@ from pipeline.core.resources import Need
 from pipeline.execution import retry_policy
 from pipeline.execution.executor import Outcome, attempt
 from pipeline.execution.missing_tasks import tasks_of
-from pipeline.graph.work import Task, compute_task, read_common
+from pipeline.graph.shard_task import Task, compute_task, read_common
 from pipeline.store import visibility as sight
 
 Open = Callable[..., Session]

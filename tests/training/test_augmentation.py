@@ -14,8 +14,9 @@ from pipeline.models.mlp import Mlp
 from pipeline.training.ensemble import Builder, compute_logits, initial_states, take
 from pipeline.training.feeds import Resident
 from pipeline.training.loop import run_phases
-from pipeline.training.populations import Recipe, check_model, train_members
+from pipeline.training.populations import check_model, train_members
 from pipeline.training.recipe.augmentation import Augmentation
+from pipeline.training.recipe.recipe import Recipe
 
 BOTH = Augmentation(flip=True, crop_padding=2)
 

@@ -23,7 +23,8 @@ from pipeline.training.ensemble import Builder, Kind, compute_logits
 from pipeline.training.features import last_features
 from pipeline.training.feed_choice import choose_feed
 from pipeline.training.feeds import Feed, Resident, Streamed, open_feed
-from pipeline.training.populations import Recipe, train_members
+from pipeline.training.populations import train_members
+from pipeline.training.recipe.recipe import Recipe
 from pipeline.unlearning import UNLEARNERS
 from pipeline.unlearning.unlearner import Request
 

@@ -18,7 +18,8 @@ from pipeline.models.mlp import Mlp
 from pipeline.training import sizing
 from pipeline.training.ensemble import Builder, compute_logits, initial_states, n_members
 from pipeline.training.feeds import Resident
-from pipeline.training.populations import Recipe, check_model, choose_ensemble, member_masks, train_members
+from pipeline.training.populations import check_model, choose_ensemble, member_masks, train_members
+from pipeline.training.recipe.recipe import Recipe
 
 EXAMPLES = Planted(n_train=40, n_validation=10).load()
 

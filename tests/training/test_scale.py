@@ -12,7 +12,7 @@ from pipeline.models.logistic import Logistic
 from pipeline.models.mlp import Mlp
 from pipeline.training.ensemble import Builder
 from pipeline.training.input_scale import check_scale, scale_notice
-from pipeline.training.populations import Recipe
+from pipeline.training.recipe.recipe import Recipe
 
 PLANTED = Planted(n_train=40, n_validation=10).load()
 

@@ -9,7 +9,8 @@ from pipeline.data.examples import Examples
 from pipeline.models.base import Model
 from pipeline.training.ensemble import Builder, initial_states, why_not_stackable
 from pipeline.training.feeds import Resident
-from pipeline.training.populations import Recipe, check_model, train_members
+from pipeline.training.populations import check_model, train_members
+from pipeline.training.recipe.recipe import Recipe
 
 RECIPE = Recipe(epochs=1, batch_size=4, learning_rate=0.1)
 INPUTS = np.random.default_rng(0).normal(size=(8, 5)).astype(np.float32)

@@ -11,8 +11,8 @@ from tiny import StoppingExecutor, all_done, run_serially, tables
 
 from jobs.running.planning import planned_work
 from pipeline.core.registry import describe
+from pipeline.execution.selected_nodes import with_dependencies
 from pipeline.execution.walk import Walk
-from pipeline.execution.wanted import with_what_they_rest_on
 from pipeline.training.ensemble import compute_logits, take
 from pipeline.training.loop import run_phases
 from pipeline.unlearning import UNLEARNERS
@@ -71,7 +71,7 @@ def test_targets_are_shared_by_all_phases_and_not_copied(asked):
 def test_it_is_planned_run_resumed_and_shown(open_tiny, tmp_path):
     session, whole = open_tiny(**SETTINGS), open_tiny(store=tmp_path / "whole", **SETTINGS)
     assert any(KEY in row.values() for row in planned_work(session)["nodes"])
-    wanted = with_what_they_rest_on(session.graph, [KEY])
+    wanted = with_dependencies(session.graph, [KEY])
     with pytest.raises(KeyboardInterrupt):
         Walk(
             session.graph, session.store, open_executor=lambda: StoppingExecutor(session, 4), wanted=wanted

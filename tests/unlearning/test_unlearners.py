@@ -11,7 +11,8 @@ from pipeline.data.datasets.planted import Planted
 from pipeline.models.mlp import Mlp
 from pipeline.training.ensemble import Builder, compute_logits, take
 from pipeline.training.feeds import Resident
-from pipeline.training.populations import Recipe, train_members
+from pipeline.training.populations import train_members
+from pipeline.training.recipe.recipe import Recipe
 from pipeline.unlearning import UNLEARNERS
 from pipeline.unlearning.unlearner import Request
 

@@ -15,7 +15,15 @@ from scipy.linalg.blas import sgemm
 from typing_extensions import override
 
 from pipeline.attribution.lasso import compiled_steps, compiled_sweeps
-from pipeline.attribution.lasso.path import FLOAT32, SAFE, Chunk, Heldout, PointRows, Solver, SparseWeights
+from pipeline.attribution.lasso.penalty_path import (
+    FLOAT32,
+    SAFE,
+    Chunk,
+    Heldout,
+    PointRows,
+    Solver,
+    SparseWeights,
+)
 from pipeline.core.arrays import Indices, Masks, Outputs, PerOutput, PerTrain
 
 # The share of all points up to which an output is solved on its own set of points; all values from 0.3 to 0.5

@@ -13,7 +13,7 @@ from typing_extensions import override
 from pipeline.attribution.datamodel import Effect, WeightMatrix
 from pipeline.attribution.estimator import Arrays, Estimator
 from pipeline.attribution.evidence import Block, Evidence, check_masks, check_outputs
-from pipeline.attribution.lasso.path import FLOAT32, Heldout, LassoFit, Path, Solver, fit_path
+from pipeline.attribution.lasso.penalty_path import FLOAT32, Heldout, LassoFit, Path, Solver, fit_path
 from pipeline.core.arrays import Indices, Masks
 from pipeline.core.errors import ConfigError
 from pipeline.core.seeds import generator

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from pipeline.attribution.lasso.path import SAFE, Chunk, Heldout, PointRows, Solver, SparseWeights
+from pipeline.attribution.lasso.penalty_path import SAFE, Chunk, Heldout, PointRows, Solver, SparseWeights
 from pipeline.core.arrays import Masks, Outputs, PerOutput
 
 _MOST_STEPS = 3000

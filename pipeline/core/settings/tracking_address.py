@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline.core.errors import ConfigError
-from pipeline.core.masking import masked
+from pipeline.core.hidden_passwords import masked
 from pipeline.core.settings.validation_errors import did_you_mean
 
 SERVERS, DATABASES = ("http", "https"), ("sqlite", "postgresql", "mysql", "mssql")

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pipeline.core.errors import SettingError, SettingProblem
-from pipeline.core.masking import masked
+from pipeline.core.hidden_passwords import masked
 
 # Longer values are cut, so that messages stay readable.
 _MOST_SHOWN = 80

@@ -12,7 +12,7 @@ from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.inputs import JudgeInput
 from pipeline.evaluation.judges.scores import NONFINITE, Score, Scores, Yardstick
 from pipeline.evaluation.klom import MOST_BINS, Rule, Variant, check_rule, klom, klom_summary
-from pipeline.evaluation.published import CEILING
+from pipeline.evaluation.published_klom import CEILING
 
 
 class KlomJudge(Judge):

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.config import Experiment
-from pipeline.config.fidelity import model_of, recipe_of
 from pipeline.config.judges import first_klom
+from pipeline.config.proxies import model_of, recipe_of
 from pipeline.core.errors import ConfigError
 from pipeline.data.examples import Examples
 from pipeline.graph.builders.population_nodes import focused_keys, focused_pairs
@@ -17,11 +17,11 @@ from pipeline.graph.costs import (
     subset_roles,
 )
 from pipeline.graph.node import Node
-from pipeline.graph.nodes.curve import SHARES, CurveNode
 from pipeline.graph.nodes.effect import EffectNode
 from pipeline.graph.nodes.fit import Factor, Fit, ScoreNode
 from pipeline.graph.nodes.forget_curve import ForgetCurve
 from pipeline.graph.nodes.influences import ExampleInfluences
+from pipeline.graph.nodes.lds_curve import SHARES, CurveNode
 
 
 def attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:

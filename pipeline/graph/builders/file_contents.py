@@ -2,7 +2,7 @@
 
 from pipeline.config import Experiment
 from pipeline.config.populations import Populations, Sourced
-from pipeline.data.content_cache import contents_of
+from pipeline.data.dataset_digests import contents_of
 from pipeline.graph.builders.source_requirements import ROLES, all_sourced
 from pipeline.graph.costs import roles_used
 

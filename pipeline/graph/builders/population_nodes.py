@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.config import Experiment
-from pipeline.config.fidelity import model_of, recipe_of
+from pipeline.config.proxies import model_of, recipe_of
 from pipeline.core.errors import ConfigError
 from pipeline.graph.builders.source_requirements import source_of, sourced, sourced_node
 from pipeline.graph.costs import attributes, looks, needs_groups, roles_used

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from pipeline.config import PLACES, Experiment
-from pipeline.config.fidelity import is_proxy
+from pipeline.config.proxies import is_proxy
 from pipeline.data.examples import Examples
 from pipeline.graph.builders.judge_nodes import population_keys
 from pipeline.graph.costs import (
@@ -17,13 +17,13 @@ from pipeline.graph.costs import (
     trained_besides,
 )
 from pipeline.graph.node import Node, Parent
-from pipeline.graph.nodes.curve import CurveNode
 from pipeline.graph.nodes.effect import EffectNode
 from pipeline.graph.nodes.evaluate import FLOOR, VerdictNode
 from pipeline.graph.nodes.fit import ScoreNode
 from pipeline.graph.nodes.forget import Forget
 from pipeline.graph.nodes.forget_curve import ForgetCurve
 from pipeline.graph.nodes.influences import ExampleInfluences
+from pipeline.graph.nodes.lds_curve import CurveNode
 from pipeline.graph.nodes.models import Models
 from pipeline.graph.nodes.report import POPULATION, ReportPage
 from pipeline.graph.nodes.study import StudyPage

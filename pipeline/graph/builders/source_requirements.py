@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from pipeline.config import Experiment
-from pipeline.config.fidelity import model_of
+from pipeline.config.proxies import model_of
 from pipeline.core.errors import ConfigError, DataError, InputsNotReadError, placed
 from pipeline.core.registry import plugin_name
 from pipeline.data.examples import Examples

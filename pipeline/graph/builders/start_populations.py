@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from pipeline.config import Experiment
-from pipeline.config.fidelity import model_of
+from pipeline.config.proxies import model_of
 from pipeline.core.errors import ConfigError
 from pipeline.graph.builders.source_requirements import sourced
 from pipeline.graph.costs import ORACLES, starts

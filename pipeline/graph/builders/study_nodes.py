@@ -7,7 +7,7 @@ from pipeline.core.errors import ConfigError
 from pipeline.core.plugin_calls import named_failures
 from pipeline.core.registry import plugin_name
 from pipeline.core.settings.type_hints import describe_value
-from pipeline.graph.kinds import stages
+from pipeline.graph.node_kinds import stages
 from pipeline.graph.nodes.study import StudyNode
 from pipeline.studies.base import Place
 

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from pipeline.core.arrays import Indices, Labels
 from pipeline.core.errors import DataError
 from pipeline.evaluation.margins import margins
-from pipeline.graph.layout import Layout, margin_column, read_logits, read_stored_margins
+from pipeline.graph.logits_layout import Layout, margin_column, read_logits, read_stored_margins
 from pipeline.graph.nodes.train import CHECKPOINT, read_states
 from pipeline.sources.easydub_layout import FORGET, RETAIN, VALIDATION, EasyDubLayout
 from pipeline.sources.state_dicts import write_state_dict

@@ -17,7 +17,7 @@ from pipeline.core.arrays import Logits, Margins, Masks
 from pipeline.core.registry import Plugin, identity
 from pipeline.data.masks import unpack
 from pipeline.graph.child_run import ATTRIBUTION, ChildRun
-from pipeline.graph.layout import Layout, block_margins, column
+from pipeline.graph.logits_layout import Layout, block_margins, column
 from pipeline.graph.node import Node, Parent, Work
 from pipeline.graph.nodes.views import read_views
 from pipeline.graph.reading.group_lines import read_lines

@@ -13,7 +13,7 @@ from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.inputs import JudgeInput
 from pipeline.evaluation.judges.scores import POINT, SPLITS, Scores
 from pipeline.graph.child_run import ChildRun, child_of_method
-from pipeline.graph.layout import Layout
+from pipeline.graph.logits_layout import Layout
 from pipeline.graph.node import Node, Parent, Work
 from pipeline.graph.reading.snapshot_outputs import each_snapshot, snapshots_of
 from pipeline.graph.reading.stored_outputs import SourcedWeights, StoredOutputs

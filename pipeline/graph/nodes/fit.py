@@ -12,7 +12,7 @@ from typing_extensions import override
 from pipeline.attribution.estimator import HELDOUT_MARGINS, MARGIN_R2
 from pipeline.attribution.lds import explained, lds
 from pipeline.evaluation.margins import margins
-from pipeline.graph.layout import read_stored_margins
+from pipeline.graph.logits_layout import read_stored_margins
 from pipeline.graph.node import Parent, Work
 from pipeline.graph.nodes.attribution import Attribution, Basis
 from pipeline.store.store import Shard

@@ -18,7 +18,7 @@ from pipeline.data.dataset import Dataset
 from pipeline.data.examples import Examples
 from pipeline.data.forget_sets.base import ForgetSet, checked_forget_set
 from pipeline.graph.child_run import ChildRun
-from pipeline.graph.layout import Layout, read_stored_margins
+from pipeline.graph.logits_layout import Layout, read_stored_margins
 from pipeline.graph.node import Node, Parent, Work
 from pipeline.store.store import Shard
 

@@ -19,10 +19,10 @@ from pipeline.evaluation.judges.klom_judge import KlomJudge
 from pipeline.evaluation.klom import klom
 from pipeline.evaluation.margins import margins
 from pipeline.graph.child_run import ChildRun
-from pipeline.graph.layout import read_point_logits, read_point_margins
+from pipeline.graph.logits_layout import read_point_logits, read_point_margins
 from pipeline.graph.node import Parent, Work
-from pipeline.graph.nodes.curve import SHARES, CurveNode, first_members
 from pipeline.graph.nodes.evaluate import VerdictNode
+from pipeline.graph.nodes.lds_curve import SHARES, CurveNode, first_members
 from pipeline.graph.reading.guide_effects import guide_means
 from pipeline.store.store import Shard
 

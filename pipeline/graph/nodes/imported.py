@@ -18,7 +18,7 @@ from pipeline.core.registry import Plugin, identity
 from pipeline.data.dataset import Dataset
 from pipeline.data.masks import pack_masks, retain_mask
 from pipeline.evaluation.accuracy import accuracy
-from pipeline.graph.layout import Layout
+from pipeline.graph.logits_layout import Layout
 from pipeline.graph.node import Parent, Work
 from pipeline.graph.nodes.models import Models
 from pipeline.graph.reading.stored_states import STATE, numbers_of_digests

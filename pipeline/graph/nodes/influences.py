@@ -12,12 +12,12 @@ from typing_extensions import override
 
 from pipeline.attribution.datamodel import Datamodel
 from pipeline.attribution.evidence import Block
-from pipeline.attribution.influences import Influence, Influences, Totals, influences
+from pipeline.attribution.influential_points import Influence, Influences, Totals, influences
 from pipeline.attribution.lds import explained
 from pipeline.core.arrays import Effects, HeldoutOutputs, Indices, Outputs, PerPoint
 from pipeline.core.errors import ConfigError
 from pipeline.evaluation.margins import margin_slopes, margins
-from pipeline.graph.layout import block_margins, column, read_point_logits
+from pipeline.graph.logits_layout import block_margins, column, read_point_logits
 from pipeline.graph.node import Parent, Work
 from pipeline.graph.nodes.attribution import Attribution, Basis
 from pipeline.graph.nodes.effect import EffectNode

@@ -16,7 +16,7 @@ from pipeline.data.dataset import Dataset
 from pipeline.data.forget_sets.base import ForgetSet
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.klom_judge import KlomJudge
-from pipeline.graph.layout import Layout, read_point_margins
+from pipeline.graph.logits_layout import Layout, read_point_margins
 from pipeline.graph.node import Node, Parent, Work
 from pipeline.graph.nodes.evaluate import points_column, read_judged
 from pipeline.graph.nodes.study import CHAPTER
@@ -30,7 +30,7 @@ from pipeline.graph.reading.forecast import forecast
 from pipeline.graph.reading.measured_time import core_seconds
 from pipeline.graph.reading.points_shown import Pictures, dataset_content, images_of
 from pipeline.graph.result_rows import Spending, cost_of, snapshot_rows
-from pipeline.graph.work import versions
+from pipeline.graph.shard_task import versions
 from pipeline.results.attribution_content import ForecastContent
 from pipeline.results.formatting import in_use, sentence
 from pipeline.results.payback import break_even, focused_pays, proxies_counted

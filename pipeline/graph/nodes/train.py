@@ -19,7 +19,7 @@ from pipeline.core.seeds import model_purpose, seed
 from pipeline.data.dataset import Dataset
 from pipeline.data.masks import pack_masks
 from pipeline.evaluation.accuracy import accuracy
-from pipeline.graph.layout import Layout
+from pipeline.graph.logits_layout import Layout
 from pipeline.graph.node import Parent, Work
 from pipeline.graph.nodes.models import Models
 from pipeline.graph.reading.group_lines import read_lines
@@ -27,7 +27,8 @@ from pipeline.models.base import Model
 from pipeline.store.shards import Piece
 from pipeline.store.store import Shard, Store, TableRef
 from pipeline.training.ensemble import Builder, States, compute_logits, join, n_members, take
-from pipeline.training.populations import Recipe, member_masks, train_members
+from pipeline.training.populations import member_masks, train_members
+from pipeline.training.recipe.recipe import Recipe
 
 CHECKPOINT = "safetensors"
 # The halves of a focused population. Member i of both keeps the same points beside the forget set. Only the

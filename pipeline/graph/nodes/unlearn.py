@@ -11,7 +11,7 @@ from pipeline.core.fingerprint import digest
 from pipeline.core.registry import Plugin, identity, plugin_name
 from pipeline.core.seeds import model_purpose, seed
 from pipeline.graph.child_run import ChildRun, child_of_method
-from pipeline.graph.layout import Layout, read_logits
+from pipeline.graph.logits_layout import Layout, read_logits
 from pipeline.graph.node import Node, Parent, Work
 from pipeline.graph.nodes.train import CHECKPOINT, encode_states
 from pipeline.graph.reading.kept_states import ALL_STATES, encode_kept

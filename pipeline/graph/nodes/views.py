@@ -7,13 +7,13 @@ from typing_extensions import override
 
 from pipeline.data.views import MOST_FEATURES, Views, draw_views
 from pipeline.graph.node import Work
-from pipeline.graph.nodes.scouted import Scouted
+from pipeline.graph.nodes.scout_features import ScoutFeaturesNode
 from pipeline.store.store import Shard
 from pipeline.training.features import difficulty, joint_features
 
 
 @dataclass(frozen=True, kw_only=True)
-class ViewsOfPoints(Scouted):
+class ViewsOfPoints(ScoutFeaturesNode):
     """What the scouts see of all points, computed in the stage of groups; rows are points."""
 
     @override
@@ -24,7 +24,7 @@ class ViewsOfPoints(Scouted):
     def compute(self, work: Work) -> Shard:
         """Draw the views from the features that the scouts give to all points."""
         examples = work.examples
-        features, logits = self.look(work)
+        features, logits = self.compute_features(work)
         views = draw_views(
             joint_features(features),
             examples.labels,

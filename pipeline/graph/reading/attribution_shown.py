@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.attribution.influences import Influence
+from pipeline.attribution.influential_points import Influence
 from pipeline.core.arrays import Indices
 from pipeline.graph.node import Work
-from pipeline.graph.nodes.curve import WORTHWHILE
 from pipeline.graph.nodes.evaluate import split_ids
 from pipeline.graph.nodes.influences import PointInfluences, read_examples
+from pipeline.graph.nodes.lds_curve import WORTHWHILE
 from pipeline.graph.reading.forecast import CLEAR, Forecast, summarise
 from pipeline.graph.reading.points_shown import Pictures
 from pipeline.results.attribution_content import (

@@ -9,7 +9,7 @@ from pipeline.attribution.corrections.focused import Contrast, combined, contras
 from pipeline.attribution.datamodel import Effect
 from pipeline.core.arrays import Indices
 from pipeline.core.errors import DataError
-from pipeline.graph.layout import Layout, column
+from pipeline.graph.logits_layout import Layout, column
 from pipeline.graph.node import Work
 from pipeline.graph.nodes.train import FOCUSED_IN, FOCUSED_OUT
 

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from pipeline.core.arrays import Effects, Indices, Labels, Logits, PerPoint
 from pipeline.evaluation.accuracy import is_correct
 from pipeline.evaluation.margins import margin_slopes, margins
-from pipeline.graph.layout import Layout, block_margins, read_blocks
+from pipeline.graph.logits_layout import Layout, block_margins, read_blocks
 from pipeline.store.store import Store, TableRef
 
 # A change of more than this number of standard errors is called clear.

@@ -10,7 +10,7 @@ from pipeline.attribution.datamodel import Effect
 from pipeline.attribution.estimator import Arrays, Guide
 from pipeline.attribution.evidence import Block, Evidence
 from pipeline.core.arrays import Indices, PerOutput
-from pipeline.graph.layout import Layout
+from pipeline.graph.logits_layout import Layout
 from pipeline.graph.node import Work
 from pipeline.training.gradients import Checkpoints
 

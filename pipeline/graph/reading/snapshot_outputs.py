@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.core.arrays import Indices, Labels, Logits, Margins
 from pipeline.evaluation.judges.inputs import JudgeInput, ModelOutputs
 from pipeline.evaluation.margins import margins
-from pipeline.graph.layout import Layout, column
+from pipeline.graph.logits_layout import Layout, column
 from pipeline.graph.nodes.unlearn import AFTER
 from pipeline.graph.reading.kept_states import read_kept
 from pipeline.store.rows import Rows

@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.core.arrays import Indices, Labels, Logits, Margins
 from pipeline.data.examples import Examples
 from pipeline.evaluation.judges.inputs import ModelOutputs
-from pipeline.graph.layout import Layout, block_margins, read_blocks, read_stored_margins
+from pipeline.graph.logits_layout import Layout, block_margins, read_blocks, read_stored_margins
 from pipeline.graph.reading.kept_states import read_kept
 from pipeline.graph.reading.stored_states import read_weights
 from pipeline.models.base import Model

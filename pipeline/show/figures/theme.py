@@ -18,7 +18,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 
-# Each colour is a CSS variable of the page, which has a second set for dark mode. PNGs show the values here.
+# Pages take these colours as CSS variables; report.css has a second set for dark mode. PNGs show the values
+# here.
 COLOURS = {
     "ink": "#1b2230",
     "muted": "#5d6675",

@@ -9,9 +9,9 @@ from pipeline.results.tables import Cell, Column, Table, number_column, row_of, 
 from pipeline.results.tracked import Results
 from pipeline.store.store import Store
 from pipeline.studies.base import Finished
-from pipeline.studies.convex.chapter.amounts import amount, share_left
 from pipeline.studies.convex.chapter.chapter_tables import promise_cell
 from pipeline.studies.convex.chapter.display_names import algorithm_name, removal_name
+from pipeline.studies.convex.chapter.number_formats import amount, share_left
 from pipeline.studies.convex.nodes.data_node import ConvexData
 from pipeline.studies.convex.nodes.guarantees_node import ConvexGuarantees
 from pipeline.studies.convex.nodes.linear_node import LinearPanel

@@ -8,8 +8,8 @@ from typing import Any
 from pipeline.core.errors import DataError
 from pipeline.core.memory import check_memory
 from pipeline.core.registry import plugin_name
-from pipeline.data.content_cache import KNOWN
 from pipeline.data.dataset import Dataset
+from pipeline.data.dataset_digests import DATASET_DIGESTS
 from pipeline.studies.convex.data_settings import DataSection, GuaranteeSection
 from pipeline.studies.convex.linear.linear_study import LinearStudy
 from pipeline.studies.convex.nodes.convex_node import ConvexNode
@@ -84,7 +84,7 @@ def _check_size(key: str, dataset: Dataset) -> None:
     A study needs all inputs at once in float64.
     """
     # The float32 inputs, their copy in float64, and the features made of it.
-    n_bytes = (4 + 8 + 8) * math.prod(KNOWN.shape(dataset))
+    n_bytes = (4 + 8 + 8) * math.prod(DATASET_DIGESTS.shape(dataset))
     check_memory(
         n_bytes,
         f"{key}: all inputs of data set {plugin_name(dataset)!r} in float64",

@@ -14,8 +14,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 from typing_extensions import override
 
+from pipeline.core.hidden_passwords import masked
 from pipeline.core.long_waits import announced
-from pipeline.core.masking import masked
 from pipeline.core.settings.tracking_address import is_in_store
 from pipeline.results.tracked import PARENT, Point, Results, RunDescription
 from pipeline.tracking.mlflow.artifacts import write_artifacts

@@ -1,1 +1,1 @@
-"""The parts of a training recipe: objective, augmentation, optimiser and schedule."""
+"""The training recipe and its parts: objective, augmentation, optimiser and schedule."""

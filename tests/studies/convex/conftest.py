@@ -4,8 +4,8 @@ import pytest
 import threadpoolctl
 from small_problems import SMALL
 
+from pipeline.studies.convex.linear.linear_results import LinearResult, study_linear
 from pipeline.studies.convex.linear.linear_study import LinearExample, LinearStudy
-from pipeline.studies.convex.linear.panel import Panel, study_panel
 from pipeline.studies.convex.linear.ridge_ensemble import RidgeEnsemble
 
 # The paper's sizes, but fewer draws: what is compared with the paper's figures must be the paper's problem.
@@ -18,18 +18,18 @@ def problems() -> RidgeEnsemble:
 
 
 @pytest.fixture(scope="session")
-def weak() -> Panel:
+def weak() -> LinearResult:
     """λ = 4, the penalty at which GD stalls."""
     return panel_at(4.0)
 
 
 @pytest.fixture(scope="session")
-def strong() -> Panel:
+def strong() -> LinearResult:
     """λ = 400, with the long runs."""
     return panel_at(400.0)
 
 
-def panel_at(penalty: float) -> Panel:
+def panel_at(penalty: float) -> LinearResult:
     # Two threads that share small matrices with other tests wait for each other most of the time.
     with threadpoolctl.threadpool_limits(1):
-        return study_panel(FEW, LinearExample(penalties=(4.0, 400.0)), penalty)
+        return study_linear(FEW, LinearExample(penalties=(4.0, 400.0)), penalty)

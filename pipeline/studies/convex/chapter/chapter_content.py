@@ -15,7 +15,7 @@ ORDER = ("gda_", "gd", "omrs", "om", "dmm_exact", "dmm_datamodels", "dmm_influen
 class LinearContent:
     """One example at one penalty.
 
-    Curves (n_steps + 1,) by name and findings are those of a Panel of the linear study.
+    Curves (n_steps + 1,) by name and findings are those of a LinearResult of the linear study.
     """
 
     example: str

@@ -19,7 +19,6 @@ from pipeline.results.tables import (
     row_of,
     table_of,
 )
-from pipeline.studies.convex.chapter.amounts import amount, share_left
 from pipeline.studies.convex.chapter.chapter_content import (
     CourseContent,
     DataContent,
@@ -27,6 +26,7 @@ from pipeline.studies.convex.chapter.chapter_content import (
     LinearContent,
 )
 from pipeline.studies.convex.chapter.display_names import EARLIER, algorithm_name, removal_name
+from pipeline.studies.convex.chapter.number_formats import amount, share_left
 
 # The shares of the distance to which steps are counted, with their display names.
 TARGETS = {"0.01": "10⁻²", "1e-06": "10⁻⁶"}

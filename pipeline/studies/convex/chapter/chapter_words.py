@@ -3,9 +3,9 @@
 Everything else is in tables.
 """
 
-from pipeline.studies.convex.chapter.amounts import share_left
 from pipeline.studies.convex.chapter.chapter_content import DataContent, GuaranteeContent, LinearContent
 from pipeline.studies.convex.chapter.display_names import SHORT_ALGORITHMS
+from pipeline.studies.convex.chapter.number_formats import share_left
 
 BESIDE_REMOVALS = {
     "oracle_matching_stochastic": "OM in batches",

@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.show.figures.theme import COLOURS, canvas, themed
-from pipeline.studies.convex.chapter.amounts import raised
 from pipeline.studies.convex.chapter.chapter_content import DataContent
 from pipeline.studies.convex.chapter.chapter_words import course_words
 from pipeline.studies.convex.chapter.display_names import removal_name
+from pipeline.studies.convex.chapter.number_formats import raised
 
 # Range of R that is shown. Above it runs have diverged or are lost in noise; below it R is practically 0.
 _SHOWN = (1e-6, 2.0)

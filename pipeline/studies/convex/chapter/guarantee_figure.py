@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.show.figures.theme import COLOURS, canvas, themed
-from pipeline.studies.convex.chapter.amounts import power, share_left
 from pipeline.studies.convex.chapter.chapter_content import CaseContent, GuaranteeContent
+from pipeline.studies.convex.chapter.number_formats import power, share_left
 
 KEPT: tuple[dict[str, Any], ...] = (
     {"color": COLOURS["oracle"], "linewidth": 2.6},

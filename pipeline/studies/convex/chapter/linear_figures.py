@@ -13,10 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.show.figures.theme import COLOURS, canvas, themed
-from pipeline.studies.convex.chapter.amounts import power
 from pipeline.studies.convex.chapter.chapter_content import LinearContent
 from pipeline.studies.convex.chapter.chapter_words import panel_title
 from pipeline.studies.convex.chapter.display_names import MODES, algorithm_name
+from pipeline.studies.convex.chapter.number_formats import power
 
 _SMALL_LEGEND = {"fontsize": 7.5, "bbox_to_anchor": (0.5, 1.0), "handlelength": 2.2}
 # Range of R that is shown. Above it runs have diverged; below it R is rounding.

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 from typing_extensions import override
 
 from pipeline.core.registry import Plugin
-from pipeline.data.content_cache import KNOWN
 from pipeline.data.dataset import Dataset
+from pipeline.data.dataset_digests import DATASET_DIGESTS
 from pipeline.graph.node import Parent
 from pipeline.graph.nodes.study import StudyNode
 
@@ -35,9 +35,9 @@ class DataSetNode(ConvexNode):
     def circumstances(self) -> dict[str, Any]:
         """Return the content of the data set that the node loads itself.
 
-        Raises InputsNotReadError under the conditions of KnownContent.digest.
+        Raises InputsNotReadError under the conditions of DatasetDigests.digest.
         """
-        return {"content": KNOWN.digest(self.dataset, reads_inputs=self.reads_inputs)}
+        return {"content": DATASET_DIGESTS.digest(self.dataset, reads_inputs=self.reads_inputs)}
 
     @override
     def plugins(self) -> tuple[Plugin, ...]:

@@ -9,14 +9,14 @@ from typing_extensions import override
 from pipeline.core.registry import Plugin, identity
 from pipeline.graph.node import Parent, Work
 from pipeline.store.store import Shard
+from pipeline.studies.convex.linear.linear_results import study_linear
 from pipeline.studies.convex.linear.linear_study import LinearExample, LinearStudy
-from pipeline.studies.convex.linear.panel import study_panel
 from pipeline.studies.convex.nodes.convex_node import ConvexNode
 
 
 @dataclass(frozen=True, kw_only=True)
 class LinearPanel(ConvexNode):
-    """One example at one penalty: rows are steps, columns are `step` and the curves of a Panel.
+    """One example at one penalty: rows are steps, columns are `step` and the curves of a LinearResult.
 
     The summary holds the findings.
     """
@@ -53,7 +53,7 @@ class LinearPanel(ConvexNode):
 
     def compute(self, work: Work) -> Shard:
         """Run every algorithm on every draw."""
-        panel = study_panel(self.study, self.example, self.penalty)
+        result = study_linear(self.study, self.example, self.penalty)
         return Shard(
-            columns={"step": np.arange(self.study.n_steps + 1), **panel.curves}, summary=panel.findings
+            columns={"step": np.arange(self.study.n_steps + 1), **result.curves}, summary=result.findings
         )

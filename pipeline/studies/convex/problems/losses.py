@@ -1,6 +1,6 @@
 """The two losses of the convex case: squared error, and the cross-entropy of two or more classes.
 
-Squared error is that of method.md §8.
+Squared error is that of the linear setting of Georgiev et al. 2025.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
-"""Convex problems with one minimum: the losses of points, summed, plus λ‖θ‖² (method.md §8).
+"""Convex problems with one minimum: the losses of points, summed, plus λ‖θ‖².
 
-Losses are summed and not averaged, so the penalty stays the same when points leave. Ridge has no ½.
+Losses are summed and not averaged, as in Georgiev et al. 2025, so the penalty stays the same when points
+leave. Ridge has no ½.
 """
 
 from abc import ABC, abstractmethod

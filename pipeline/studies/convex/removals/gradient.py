@@ -51,7 +51,7 @@ class ProjectedGradient(GradientDescent):
 class GradientAscentRemoval(DescentRemoval):
     """Descends the retained objective less `forget_weight` times the loss of the forgotten points.
 
-    This is GDA of method.md §8. It has no minimum to reach.
+    This is GDA of Georgiev et al. 2025. It has no minimum to reach.
     """
 
     name: ClassVar[str] = "gradient_ascent"

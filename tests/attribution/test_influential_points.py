@@ -11,7 +11,7 @@ from planted_truth import planted_weights
 from pipeline.attribution.datamodel import Effect
 from pipeline.attribution.estimator import Estimator
 from pipeline.attribution.evidence import Evidence
-from pipeline.attribution.influences import influences
+from pipeline.attribution.influential_points import influences
 from pipeline.attribution.linear.dual import DualDatamodel
 from pipeline.attribution.linear.kernel import GroupKernel
 from pipeline.attribution.ridge import Ridge

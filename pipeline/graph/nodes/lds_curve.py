@@ -14,7 +14,7 @@ from typing_extensions import override
 from pipeline.attribution.estimator import HELDOUT_MARGINS
 from pipeline.attribution.lds import lds
 from pipeline.core.arrays import HeldoutOutputs, Indices
-from pipeline.graph.layout import Layout, block_margins
+from pipeline.graph.logits_layout import Layout, block_margins
 from pipeline.graph.node import Parent, Work
 from pipeline.graph.nodes.attribution import Attribution, Basis
 from pipeline.graph.nodes.fit import ScoreNode

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from tiny import TINY, all_done, run_serially
 
-from pipeline.graph import work
+from pipeline.graph import shard_task
 from pipeline.training import ensemble
 
 FULL = frozenset({"train/full"})
@@ -27,7 +27,7 @@ def logits_of(session, key="train/full"):
 
 
 def granting(monkeypatch, n_bytes):
-    monkeypatch.setattr(work, "memory_granted", lambda *_, **__: n_bytes)
+    monkeypatch.setattr(shard_task, "memory_granted", lambda *_, **__: n_bytes)
 
 
 @pytest.mark.parametrize(("n_bytes", "batch"), [(2**30, 2048), (200_000, 256), (1, 16)])
@@ -67,11 +67,11 @@ def test_whatever_runs_proxies_evaluates_as_was_chosen_when_they_were_trained(op
             judges={"klom": {"n_resamples": 20}},
         ),
         {},
-        work._ensemble,
+        shard_task._ensemble,
     )
-    monkeypatch.setattr(work, "largest_evaluation_batch", lambda *_: 64)
+    monkeypatch.setattr(shard_task, "largest_evaluation_batch", lambda *_: 64)
     monkeypatch.setattr(
-        work, "_ensemble", lambda task, *rest: found.setdefault(task.node.key, choose(task, *rest))
+        shard_task, "_ensemble", lambda task, *rest: found.setdefault(task.node.key, choose(task, *rest))
     )
     run_serially(session, until="unlearn")
     keys = ("train/scout", "groups", "factor", "fit", "effect/some", "influences", "unlearn/ascent/some")
@@ -110,15 +110,17 @@ def test_a_trial_that_does_not_fit_falls_back_and_says_so(open_tiny, monkeypatch
 
 def test_another_kind_of_device_chooses_for_itself(open_tiny, monkeypatch):
     session = open_tiny()
-    monkeypatch.setattr(work.torch.cuda, "get_device_name", lambda device: f"GPU at {device}")
+    monkeypatch.setattr(shard_task.torch.cuda, "get_device_name", lambda device: f"GPU at {device}")
     model, recipe = session.experiment.model, session.experiment.recipe
     task = SimpleNamespace(folder="train/some/where")
     places = {
-        work._decision(task, model, recipe, session.examples, device)
+        shard_task._decision(task, model, recipe, session.examples, device)
         for device in ("cpu", "cuda:0", "cuda:1")
     }
     assert len(places) == 3
-    other = work._decision(task, model, recipe.model_copy(update={"epochs": 77}), session.examples, "cpu")
+    other = shard_task._decision(
+        task, model, recipe.model_copy(update={"epochs": 77}), session.examples, "cpu"
+    )
     assert other not in places
 
 

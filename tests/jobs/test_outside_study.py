@@ -14,9 +14,9 @@ from terminal import Dmm, answer, serial
 from tiny import TINY, open_at, run_serially, statuses
 from typer.testing import CliRunner
 
-from jobs.commands.studies import command_of
+from jobs.commands.study_commands import command_of
 from jobs.running.planning import planned_work
-from jobs.running.shares import share_of
+from jobs.running.run_scope import scope_of
 from jobs.session import Session
 from pipeline import config
 from pipeline.core.errors import ConfigError
@@ -31,7 +31,7 @@ KEYS = {"studies/mine/count", "studies/mine/page"}
 def test_plan_lists_its_tables_and_its_entry_computes_them(open_tiny: Open) -> None:
     session = open_tiny(studies=GUEST)
     assert {row["node"] for row in planned_work(session)["nodes"]} >= KEYS
-    assert share_of("studies", session, allow_missing=False).wanted == KEYS
+    assert scope_of("studies", session, allow_missing=False).wanted == KEYS
 
 
 @pytest.mark.usefixtures("finished")

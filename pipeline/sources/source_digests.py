@@ -1,4 +1,7 @@
-"""Digests of the files of sources, cached by place, size and times; a changed file is read again."""
+"""Digests of the files of sources, kept in this process by place, size and times of the files.
+
+A file that changed is read again.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -7,8 +10,11 @@ from pipeline.core.errors import DataError
 from pipeline.core.fingerprint import digest, digest_files, version_of
 
 
-class KnownDigests:
-    """The digests known to this process, by `key_of`; recall looks up those that other processes found."""
+class SourceDigests:
+    """The digests of files that this process knows, by `key_of`.
+
+    recall looks up what other processes found; pipeline.execution.stored_digests sets it.
+    """
 
     def __init__(self) -> None:
         self.recall: Callable[[str], Sequence[str] | None] = _recall_nothing
@@ -31,7 +37,7 @@ def _recall_nothing(key: str) -> None:
     return None
 
 
-KNOWN_DIGESTS = KnownDigests()
+SOURCE_DIGESTS = SourceDigests()
 
 
 def file_digests(files: Iterable[Path]) -> list[str]:
@@ -41,7 +47,7 @@ def file_digests(files: Iterable[Path]) -> list[str]:
     """
     found = list(files)
     try:
-        return KNOWN_DIGESTS.of(found) if found else []
+        return SOURCE_DIGESTS.of(found) if found else []
     except OSError as error:
         raise DataError(
             f"{error.filename} cannot be read ({error.strerror}); see that the folder is complete"

@@ -15,11 +15,11 @@ from tiny import TINY, run_serially, statuses
 
 from jobs import options
 from jobs.running.experiment_run import RunResult, run_experiment
-from jobs.running.shares import share_of
+from jobs.running.run_scope import scope_of
 from jobs.session import Session
 from pipeline.core.errors import MissingShardsError
-from pipeline.execution.wanted import wanted_until
-from pipeline.graph.kinds import entries, stages
+from pipeline.execution.selected_nodes import wanted_until
+from pipeline.graph.node_kinds import entries, stages
 from pipeline.graph.nodes.train import Population
 
 Open = Callable[..., Session]
@@ -54,8 +54,8 @@ def stages_not_done(session: Session) -> set[str]:
 
 
 def compute(name: str, session: Session, *, allow_missing: bool = False) -> RunResult:
-    share = share_of(name, session, allow_missing=allow_missing)
-    options = {"wanted": share.wanted, "settled": share.settled, "allow_missing": allow_missing}
+    scope = scope_of(name, session, allow_missing=allow_missing)
+    options = {"wanted": scope.wanted, "settled": scope.settled, "allow_missing": allow_missing}
     return run_experiment(session, Console(quiet=True), executor="serial", **options)
 
 

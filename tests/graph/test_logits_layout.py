@@ -7,7 +7,7 @@ import pytest
 from tiny import TINY, open_at, run_serially
 
 from pipeline.core.errors import ConfigError
-from pipeline.graph.layout import Layout
+from pipeline.graph.logits_layout import Layout
 
 FLOAT16 = Layout(dtype="float16", block_points=2)
 

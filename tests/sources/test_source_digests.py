@@ -8,9 +8,9 @@ import pytest
 from jobs.session import read_experiment
 from pipeline.core.errors import DataError
 from pipeline.core.fingerprint import digest_bytes
-from pipeline.execution import known_content
-from pipeline.sources import known_digests
-from pipeline.sources.known_digests import KnownDigests, file_digests, grouped_digests
+from pipeline.execution import stored_digests
+from pipeline.sources import source_digests
+from pipeline.sources.source_digests import SourceDigests, file_digests, grouped_digests
 from pipeline.store.store import Store
 
 
@@ -46,12 +46,12 @@ def test_a_file_that_is_gone_is_named(files: list[Path]) -> None:
 def test_what_one_process_read_another_looks_up(
     files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, other, store = KnownDigests(), KnownDigests(), Store(str(tmp_path / "store"))
+    one, other, store = SourceDigests(), SourceDigests(), Store(str(tmp_path / "store"))
     store.claim()
-    monkeypatch.setattr(known_content, "KNOWN_DIGESTS", one)
+    monkeypatch.setattr(stored_digests, "SOURCE_DIGESTS", one)
     expected = one.of(files)
-    known_content.record(store, read_experiment(None, (), None))
-    monkeypatch.setattr(known_content, "KNOWN_DIGESTS", other)
-    known_content.recall_from(store)
-    monkeypatch.setattr(known_digests, "digest_files", pytest.fail)
+    stored_digests.record_digests(store, read_experiment(None, (), None))
+    monkeypatch.setattr(stored_digests, "SOURCE_DIGESTS", other)
+    stored_digests.recall_digests(store)
+    monkeypatch.setattr(source_digests, "digest_files", pytest.fail)
     assert (other.of(files), other.read) == (expected, {})

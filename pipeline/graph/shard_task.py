@@ -28,7 +28,8 @@ from pipeline.store.store import Store, TableRef
 from pipeline.store.visibility import check_visible
 from pipeline.training.ensemble import Builder, Kind, why_descent_is_looped
 from pipeline.training.feeds import open_feed
-from pipeline.training.populations import Recipe, choose_ensemble
+from pipeline.training.populations import choose_ensemble
+from pipeline.training.recipe.recipe import Recipe
 from pipeline.training.recipe.schedule import Descent
 from pipeline.training.sizing import (
     EVALUATION_BATCH,

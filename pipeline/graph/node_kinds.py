@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from pipeline.core.errors import ConfigError
 from pipeline.core.settings.validation_errors import did_you_mean
 from pipeline.graph.node import Node
-from pipeline.graph.nodes.curve import CurveNode
 from pipeline.graph.nodes.effect import EffectNode
 from pipeline.graph.nodes.evaluate import VerdictNode
 from pipeline.graph.nodes.fit import Factor, Fit, ScoreNode
@@ -18,6 +17,7 @@ from pipeline.graph.nodes.forget_curve import ForgetCurve
 from pipeline.graph.nodes.groups import Groups
 from pipeline.graph.nodes.imported import Evaluated, Imported
 from pipeline.graph.nodes.influences import ExampleInfluences
+from pipeline.graph.nodes.lds_curve import CurveNode
 from pipeline.graph.nodes.report import ReportPage
 from pipeline.graph.nodes.study import StudyNode
 from pipeline.graph.nodes.train import Population

@@ -10,10 +10,10 @@ import pytest
 from sklearn.linear_model import Lasso, lasso_path
 
 from pipeline.attribution.lasso import coordinate_descent as coordinate
-from pipeline.attribution.lasso import path as module
+from pipeline.attribution.lasso import penalty_path as module
 from pipeline.attribution.lasso.compiled_steps import compiled
 from pipeline.attribution.lasso.coordinate_descent import Coordinate
-from pipeline.attribution.lasso.path import Path, fit_path
+from pipeline.attribution.lasso.penalty_path import Path, fit_path
 from pipeline.attribution.lasso.proximal_gradient import Batched
 from pipeline.data.masks import subset_mask
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from jobs.session import Session
 from pipeline.core.errors import ConfigError, MissingShardsError
 from pipeline.core.settings.validation_errors import did_you_mean
-from pipeline.execution.wanted import wanted_until, with_what_they_rest_on
-from pipeline.graph.kinds import entries
+from pipeline.execution.selected_nodes import wanted_until, with_dependencies
+from pipeline.graph.node_kinds import entries
 
 
 @dataclass(frozen=True)
-class Share:
+class RunScope:
     """The part of a graph that a run computes.
 
     `wanted` includes the nodes that the others need. `settled` are those among them that are used with
@@ -29,16 +29,16 @@ def check_only(stage: str | None) -> None:
         )
 
 
-def share_up_to(until: str | None, session: Session) -> Share:
-    """Return the share of all stages up to and including until, or the whole graph if it is None.
+def scope_up_to(until: str | None, session: Session) -> RunScope:
+    """Return the scope of all stages up to and including until, or the whole graph if it is None.
 
     Raises ConfigError if until is no stage, kind of table or table.
     """
-    return Share(frozenset(session.graph.nodes) if until is None else wanted_until(session.graph, until))
+    return RunScope(frozenset(session.graph.nodes) if until is None else wanted_until(session.graph, until))
 
 
-def share_of(stage: str, session: Session, *, allow_missing: bool) -> Share:
-    """Return the share of a stage of the command line.
+def scope_of(stage: str, session: Session, *, allow_missing: bool) -> RunScope:
+    """Return the scope of a stage of the command line.
 
     Raises ConfigError on an unknown stage. Raises MissingShardsError that names what must be made first, and
     by which commands.
@@ -48,7 +48,7 @@ def share_of(stage: str, session: Session, *, allow_missing: bool) -> Share:
     own = {key for key, node in nodes.items() if node.entry == stage}
     # A node that is done needs no other node to be made, even if weights beside its parents must be kept
     # again.
-    wanted = frozenset(own) | with_what_they_rest_on(
+    wanted = frozenset(own) | with_dependencies(
         session.graph, {key for key in own if states[key].status != "done"}
     )
     settled = frozenset(
@@ -69,4 +69,4 @@ def share_of(stage: str, session: Session, *, allow_missing: bool) -> Share:
             f"the {stage} stage rests on what is not in {session.store.uri} yet: {named}; run "
             f"`{'`, then `'.join(first)}` with the same config and store first"
         )
-    return Share(wanted, settled)
+    return RunScope(wanted, settled)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from image_folder import make_images
 
-from pipeline.data.content_cache import Content, KnownContent
 from pipeline.data.dataset import Dataset
+from pipeline.data.dataset_digests import Content, DatasetDigests
 from pipeline.data.datasets.npz import ArraysFile
 from pipeline.data.image_files import ImageFiles
 
@@ -33,14 +33,14 @@ def write(path: Path, seed: int, *, is_folder: bool) -> ArraysFile:
     return ArraysFile(path=path)
 
 
-def found_in(known: KnownContent, dataset: Dataset) -> tuple[str, str, str]:
+def found_in(known: DatasetDigests, dataset: Dataset) -> tuple[str, str, str]:
     """Return the digest of what is read, and what is known of it afterwards."""
     return known.read(dataset).digest, known.digest(dataset), known.content(dataset)
 
 
 @pytest.mark.parametrize("is_folder", [False, True])
 def test_other_inputs_at_another_place_are_other_data(tmp_path: Path, is_folder: bool) -> None:
-    known = KnownContent()
+    known = DatasetDigests()
     name = "data" if is_folder else "data.npz"
     first, second = (
         write(tmp_path / place / name, seed, is_folder=is_folder) for seed, place in enumerate("AB")
@@ -54,16 +54,16 @@ def test_other_inputs_at_another_place_are_other_data(tmp_path: Path, is_folder:
 def test_a_file_replaced_by_one_of_the_same_size_and_time_is_read_again(
     tmp_path: Path, is_folder: bool
 ) -> None:
-    known, place = KnownContent(), tmp_path / ("data" if is_folder else "data.npz")
+    known, place = DatasetDigests(), tmp_path / ("data" if is_folder else "data.npz")
     before = found_in(known, write(place, 0, is_folder=is_folder))
     after = found_in(known, write(place, 1, is_folder=is_folder))
     assert not set(before) & set(after)
-    assert after == found_in(KnownContent(), ArraysFile(path=place))
+    assert after == found_in(DatasetDigests(), ArraysFile(path=place))
 
 
 def test_what_another_process_read_is_not_taken_for_another_place(tmp_path: Path) -> None:
     kept: dict[str, Content] = {}
-    one, other = KnownContent(), KnownContent()
+    one, other = DatasetDigests(), DatasetDigests()
     first, second = (write(tmp_path / name / "data", seed, is_folder=True) for seed, name in enumerate("AB"))
     one.read(first)
     kept.update([one.of(first)])

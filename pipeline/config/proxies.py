@@ -4,7 +4,7 @@ from pipeline.config.experiment import Experiment
 from pipeline.core.errors import ConfigError
 from pipeline.core.registry import identity, plugin_name
 from pipeline.models.base import Model
-from pipeline.training.populations import Recipe
+from pipeline.training.recipe.recipe import Recipe
 
 
 def model_of(experiment: Experiment, role: str) -> Model:

@@ -27,17 +27,17 @@ from pipeline.studies.convex.linear.quadratic_descent import DistanceShares
 from pipeline.studies.convex.linear.rates import N_LONG_DRAWS, measure_rates
 
 # Targets: the shares of the distance to which steps are counted.
-PANEL_TARGETS = (1e-2, 1e-6)
+LINEAR_TARGETS = (1e-2, 1e-6)
 # Step sizes of curves: the one that the paper states, and the best one.
 CHOICES = ("stated", "best")
 # The largest number of full-batch steps that is searched.
-MOST_PANEL_STEPS = 10**6
+MOST_LINEAR_STEPS = 10**6
 
-PanelCurve = Float[np.ndarray, " n_steps_and_start"]
+LinearCurve = Float[np.ndarray, " n_steps_and_start"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Panel:
+class LinearResult:
     """Curves by name, each R at steps 0 … n_steps, and findings, JSON-ready.
 
     Names are `mode.algorithm.choice.statistic`. choice is the `stated` or the `best` step size, statistic is
@@ -45,11 +45,11 @@ class Panel:
     `outside`, the part of it that lies outside the span of the retained points.
     """
 
-    curves: Mapping[str, PanelCurve]
+    curves: Mapping[str, LinearCurve]
     findings: Mapping[str, Any]
 
 
-def study_panel(study: LinearStudy, example: LinearExample, penalty: float) -> Panel:
+def study_linear(study: LinearStudy, example: LinearExample, penalty: float) -> LinearResult:
     """Return everything about one example at one penalty.
 
     Raises ConfigError if forgetting does not move a minimiser, for example without noise and features.
@@ -90,10 +90,10 @@ def study_panel(study: LinearStudy, example: LinearExample, penalty: float) -> P
         "mean_leverage": float(forecasts.Dual.of(problems).leverages.mean()),
         "rates": _rates(study, example, penalty) if penalty == max(example.penalties) else None,
     }
-    return Panel(curves=curves, findings=findings)
+    return LinearResult(curves=curves, findings=findings)
 
 
-def _named(mode: Mode, found: Mapping[str, DistanceShares]) -> dict[str, PanelCurve]:
+def _named(mode: Mode, found: Mapping[str, DistanceShares]) -> dict[str, LinearCurve]:
     """Return the mean and standard deviation over draws of each algorithm at both step sizes."""
     curves = {}
     for name, shares in found.items():
@@ -105,14 +105,14 @@ def _named(mode: Mode, found: Mapping[str, DistanceShares]) -> dict[str, PanelCu
 
 def _theory(
     setting: Setting, chosen: Mapping[str, list[float]], iterated: Mapping[str, DistanceShares]
-) -> tuple[dict[str, PanelCurve], float]:
+) -> tuple[dict[str, LinearCurve], float]:
     """Return the curves of theorem 1 at both step sizes, and their largest deviation from the iterates.
 
     The curves include the part outside the span of the retained points. The deviation is that of ‖θ_t − θ*‖
     in units of ‖θ_full − θ*‖, over all draws and steps.
     """
     closed = {"gd": theory.theorem_1_descent, "om": theory.theorem_1_matching}
-    found: dict[str, PanelCurve] = {}
+    found: dict[str, LinearCurve] = {}
     worst, length = 0.0, ((setting.start - setting.goal) ** 2).sum(axis=1)
     for name, formula in closed.items():
         for number, choice in enumerate(CHOICES):
@@ -143,17 +143,17 @@ def _rates(study: LinearStudy, example: LinearExample, penalty: float) -> dict[s
     return measure_rates(set_up(few, study, "rates"), study).to_json()
 
 
-def _steps_to(setting: Setting, name: str, step_size: float, taken: PanelCurve) -> dict[str, int | None]:
+def _steps_to(setting: Setting, name: str, step_size: float, taken: LinearCurve) -> dict[str, int | None]:
     """Return the first step at which the mean of R is at each target.
 
     It is taken from the computed steps, where no dip is missed. If none of them reaches the target, it comes
     from the closed form.
     """
-    first = {target: int(np.argmax(taken <= target)) for target in PANEL_TARGETS}
+    first = {target: int(np.argmax(taken <= target)) for target in LINEAR_TARGETS}
     return {
         f"{target:g}": first[target]
-        or setting.spectra[name].steps_to(target, step_size=step_size, most=MOST_PANEL_STEPS)
-        for target in PANEL_TARGETS
+        or setting.spectra[name].steps_to(target, step_size=step_size, most=MOST_LINEAR_STEPS)
+        for target in LINEAR_TARGETS
     }
 
 
@@ -168,7 +168,7 @@ def _plateau(setting: Setting, name: str, step_size: float) -> dict[str, Any]:
     error = float((((found - oracle) ** 2).sum(axis=1) / ((before - oracle) ** 2).sum(axis=1)).mean())
     # Exact algebra ends at rounding errors, so there is no plateau to reach.
     steps = (
-        setting.spectra[f"dmm_{name}"].steps_to(2 * left, step_size=step_size, most=MOST_PANEL_STEPS)
+        setting.spectra[f"dmm_{name}"].steps_to(2 * left, step_size=step_size, most=MOST_LINEAR_STEPS)
         if left > 1e-12
         else None
     )

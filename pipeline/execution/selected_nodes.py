@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from pipeline.graph.graph import Graph
-from pipeline.graph.kinds import check_stage, entries, stages
+from pipeline.graph.node_kinds import check_stage, entries, stages
 
 
 def wanted_keys(graph: Graph, until: str | None) -> frozenset[str]:
@@ -15,7 +15,7 @@ def wanted_keys(graph: Graph, until: str | None) -> frozenset[str]:
         return frozenset(graph.nodes)
     check_stage(until)
     reached = stages()[: stages().index(until) + 1]
-    return with_what_they_rest_on(graph, {key for key, node in graph.nodes.items() if node.stage in reached})
+    return with_dependencies(graph, {key for key, node in graph.nodes.items() if node.stage in reached})
 
 
 def wanted_until(graph: Graph, name: str) -> frozenset[str]:
@@ -28,11 +28,11 @@ def wanted_until(graph: Graph, name: str) -> frozenset[str]:
     if name in entries():
         return wanted_keys(graph, entries()[name][-1])
     if name in graph.nodes and name not in stages():
-        return with_what_they_rest_on(graph, {name})
+        return with_dependencies(graph, {name})
     return wanted_keys(graph, name)
 
 
-def with_what_they_rest_on(graph: Graph, keys: Iterable[str]) -> frozenset[str]:
+def with_dependencies(graph: Graph, keys: Iterable[str]) -> frozenset[str]:
     """Return the nodes called keys and everything that must exist before they can be computed."""
     wanted = set(keys)
     for key in reversed(list(graph.nodes)):

@@ -1,4 +1,4 @@
-"""A cache of the content of data sets, so that no file is read twice.
+"""Digests of the content of data sets, kept in this process so that no file is read twice.
 
 Digests of the content identify a data set; places, sizes and times of files are only keys of the cache. A
 file that changed in place is read again, and so is a copy at another place.
@@ -21,10 +21,10 @@ from pipeline.data.inputs import FileInputs, UnreadInputs
 Content = Mapping[str, Any]
 
 
-class KnownContent:
-    """The content of files as far as this process knows it, by `content_key`.
+class DatasetDigests:
+    """The digests of data sets that this process knows, by `content_key`.
 
-    recall looks up what other processes found.
+    recall looks up what other processes found; pipeline.execution.stored_digests sets it.
     """
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ def _recall_nothing(key: str) -> None:
     return None
 
 
-KNOWN = KnownContent()
+DATASET_DIGESTS = DatasetDigests()
 
 
 def datasets_in(value: Any) -> Iterator[Dataset]:
@@ -133,7 +133,9 @@ def contents_of(value: Any, *, reads_inputs: bool = True) -> list[str]:
     """
     if isinstance(value, Plugin) and any(paths_in(value)):
         own = (
-            KNOWN.content(value, reads_inputs=reads_inputs) if isinstance(value, Dataset) else value.content()
+            DATASET_DIGESTS.content(value, reads_inputs=reads_inputs)
+            if isinstance(value, Dataset)
+            else value.content()
         )
         if own:
             return [own]

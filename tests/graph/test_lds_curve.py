@@ -13,8 +13,8 @@ from pipeline.attribution.lds import explained, lds
 from pipeline.attribution.ridge import Ridge
 from pipeline.core.errors import ConfigError
 from pipeline.data.masks import unpack
-from pipeline.graph.layout import read_stored_margins
-from pipeline.graph.nodes.curve import SHARES, CurveNode, _first
+from pipeline.graph.logits_layout import read_stored_margins
+from pipeline.graph.nodes.lds_curve import SHARES, CurveNode, _first
 from pipeline.graph.reading.attribution_shown import curve_content
 
 Open = Callable[..., Session]
@@ -124,7 +124,7 @@ def test_the_curve_ends_at_the_score(scored: Callable[..., Session], estimator: 
 def test_of_many_blocks_a_few_are_scored_first_and_last_among_them(
     scored: Callable[..., Session], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.graph.nodes.curve.MOST_BLOCKS", 2)
+    monkeypatch.setattr("pipeline.graph.nodes.lds_curve.MOST_BLOCKS", 2)
     session = scored("estimator.name=kernel", "estimator.balls=0.3")
     points = [*range(30), *range(60, 80)]
     fit = table(session, "fit")["heldout_margins"].T

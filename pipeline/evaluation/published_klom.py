@@ -1,7 +1,8 @@
-"""KLoM as three published codes compute it, equal to the bit on finite margins (method.md §4).
+"""KLoM as three published codes compute it, equal to the bit on finite margins.
 
-All of them drop the samples that equal the joint maximum. Edges have the precision of the margins, as in
-those codes under NumPy 2.
+They are the code of Georgiev et al. 2025, data-unlearning-bench, and EasyDUB (arXiv 2602.16400). All of them
+drop the samples that equal the joint maximum. Edges have the precision of the margins, as in those codes
+under NumPy 2.
 """
 
 from typing import TypeAlias

@@ -1,6 +1,6 @@
-"""`dmm NAME` for each study that the package knows.
+"""`dmm convex`: the convex study alone. Every other study of the package has a command of its name too.
 
-It runs the study of an experiment and nothing else of it.
+Such a command runs the study of an experiment and nothing else of it.
 """
 
 import time
@@ -14,7 +14,7 @@ from jobs.running.experiment_run import publish_blob as publish_blob
 from jobs.running.experiment_run import run_experiment
 from jobs.session import Session, demonstrations, open_session
 from pipeline.core.errors import ConfigError
-from pipeline.execution.wanted import with_what_they_rest_on
+from pipeline.execution.selected_nodes import with_dependencies
 from pipeline.graph.graph import NodeState, states_of
 from pipeline.graph.nodes.study import STUDY_PAGE, StudyNode, StudyPage
 from pipeline.show.terminal import TerminalTable
@@ -85,7 +85,7 @@ def _wanted(session: Session, label: str) -> frozenset[str]:
         for key, node in session.graph.nodes.items()
         if isinstance(node, StudyNode) and node.run.name == label
     ]
-    return with_what_they_rest_on(session.graph, own)
+    return with_dependencies(session.graph, own)
 
 
 def publish_study_page(

@@ -68,8 +68,8 @@ class StudyKeys(KnownStudies):
     def _behind_the_rest(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         """Return the settings in reading order: the method first, then the studies."""
         tree = dump(self)
-        guests = {name: tree.pop(name) for name in (*STUDIES.names(), "studies") if name in tree}
-        return {**tree, **guests}
+        studies = {name: tree.pop(name) for name in (*STUDIES.names(), "studies") if name in tree}
+        return {**tree, **studies}
 
     def all_studies(self) -> dict[str, Study]:
         """Return every study of the experiment by its label.

@@ -17,7 +17,7 @@ from pipeline.training.features import Features, last_features
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scouted(Node):
+class ScoutFeaturesNode(Node):
     """A table computed from the scouts' features in one piece."""
 
     stage: ClassVar[str] = "groups"
@@ -52,7 +52,7 @@ class Scouted(Node):
     def parents(self) -> dict[str, Parent]:
         return {"scout": Parent(self.scout_key)}
 
-    def look(self, work: Work, points: range | None = None) -> tuple[Features, Logits]:
+    def compute_features(self, work: Work, points: range | None = None) -> tuple[Features, Logits]:
         """Return each scout's features and logits of points, or of all points if points is None.
 
         See last_features.
