@@ -8,11 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from pipeline.results.attribution_content import ChangeContent, ForecastContent
-from pipeline.show.figures.influence_figure import grey_range, show
-from pipeline.show.figures.theme import COLOURS, canvas, shorten, themed
+from pipeline.show.figures.theme import COLOURS, WIDTH, canvas, grey_range, key, legend, shorten, show, themed
 
 # Points shown at most: of the forget set, and of all others.
 _MOST = 16
@@ -29,9 +27,9 @@ def forecast_figure(content: ForecastContent) -> Figure:
     height = _TOP + _BOTTOM + _ROW * max((len(changes) for changes in panels.values()), default=1)
     has_error = any(np.isfinite(change.standard_error) for changes in panels.values() for change in changes)
     has_actual = any(change.actual is not None for changes in panels.values() for change in changes)
-    grey = grey_range([change.point for changes in panels.values() for change in changes])
+    grey = grey_range([change.point.image for changes in panels.values() for change in changes])
     with themed():
-        figure = canvas(11.0, height)
+        figure = canvas(WIDTH, height)
         for number, (title, changes) in enumerate(panels.items()):
             left = 0.012 + number * 0.505
             shown = (
@@ -48,15 +46,15 @@ def _draw_panel(
 ) -> None:
     height = figure.get_figheight()
     size, has_images = 0.92 * _ROW, any(change.point.image is not None for change in changes)
-    names = left + (size / 11 + 0.006 if has_images else 0.0)
+    names = left + (size / WIDTH + 0.006 if has_images else 0.0)
     bottom = height - _TOP - _ROW * len(changes)
     ax = figure.add_axes((left + 0.168, bottom / height, 0.31, _ROW * len(changes) / height))
     for row, change in enumerate(changes):
         middle = (height - _TOP - _ROW * (row + 0.5)) / height
         if has_images:
             show(
-                figure.add_axes((left, middle - size / 2 / height, size / 11, size / height)),
-                change.point,
+                figure.add_axes((left, middle - size / 2 / height, size / WIDTH, size / height)),
+                change.point.image,
                 grey,
             )
         split = "" if change.point.split == "training" else f"{change.point.split} "
@@ -74,9 +72,8 @@ def _draw_panel(
     ax.set_yticks([])
     ax.axvline(0, color=COLOURS["quiet"], linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
     ax.margins(x=0.06)
-    ax.grid(axis="x", color=COLOURS["line"], linewidth=0.6, alpha=0.7)
-    ax.set_axisbelow(True)
-    ax.tick_params(length=0, labelsize=8)
+    ax.grid(axis="x")
+    ax.tick_params(labelsize=8)
     ax.spines["left"].set_visible(False)
     ax.set_xlabel("mean margin (nats); at 0 the label has even odds", fontsize=8.5)
 
@@ -122,47 +119,11 @@ def _draw_change(ax: Axes, row: int, change: ChangeContent) -> None:
 
 def _legend(figure: Figure, *, has_actual: bool, has_error: bool) -> None:
     handles = [
-        Line2D(
-            [],
-            [],
-            linestyle="",
-            marker="o",
-            markersize=5,
-            markerfacecolor="none",
-            color=COLOURS["quiet"],
-            label="before",
-        ),
-        Line2D(
-            [],
-            [],
-            marker="o",
-            markersize=5.5,
-            color=COLOURS["accent"],
-            linewidth=0,
-            label="predicted, before anything was unlearned",
-        ),
+        key("before", "quiet", marker="o", markersize=5, markerfacecolor="none"),
+        key("predicted, before anything was unlearned", "accent", marker="o", markersize=5.5),
     ]
     if has_error:
-        handles.append(
-            Line2D([], [], color=COLOURS["accent"], linewidth=5, alpha=0.28, label="two standard errors")
-        )
+        handles.append(key("two standard errors", "accent", linestyle="-", linewidth=5, alpha=0.28))
     if has_actual:
-        handles.append(
-            Line2D(
-                [],
-                [],
-                linestyle="",
-                marker="D",
-                markersize=4.6,
-                color=COLOURS["oracle"],
-                label="really retrained without the set",
-            )
-        )
-    figure.legend(
-        handles=handles,
-        loc="lower left",
-        ncols=4,
-        fontsize=8.5,
-        labelcolor=COLOURS["muted"],
-        borderaxespad=0.4,
-    )
+        handles.append(key("really retrained without the set", "oracle", marker="D", markersize=4.6))
+    legend(figure, handles, loc="lower left", ncols=4, borderaxespad=0.4)

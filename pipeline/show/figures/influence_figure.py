@@ -3,22 +3,20 @@
 The points are pictures, or bars if the inputs are no images.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec, SubplotSpec
 
 from pipeline.results.attribution_content import InfluenceContent, PointContent, WeightContent
 from pipeline.results.formatting import give_or_take
 from pipeline.results.tables import number
-from pipeline.show.figures.theme import COLOURS, canvas, shades, shorten, themed
+from pipeline.show.figures.theme import COLOURS, WIDTH, canvas, grey_range, shorten, show, themed, write
 
 _COLUMNS = 8
 # Inches: the height of a line of tiles with the text under them, and of the heading above the lines.
 LINE, HEADING = 1.52, 0.3
+# The left end of the tiles, as a share of the width.
+LEFT = 2.1 / WIDTH
 # Points pictured at most on each side; a table can be longer.
 _MOST = 24
 HEADINGS = {
@@ -57,25 +55,14 @@ def about_target(content: InfluenceContent) -> list[str]:
     ]
 
 
-def grey_range(points: Sequence[PointContent]) -> tuple[float, float]:
-    """Return the lowest and the highest value of all images among points, (0, 1) if there are none."""
-    images = [point.image for point in points if point.image is not None]
-    return (float(min(map(np.nanmin, images))), float(max(map(np.nanmax, images)))) if images else (0.0, 1.0)
-
-
-def show(ax: Axes, point: PointContent, grey: tuple[float, float]) -> None:
-    """Draw the image of a point, if it has one, into axes that show nothing else."""
-    ax.set_axis_off()
-    if point.image is not None:
-        ax.imshow(shades(point.image, *grey), cmap="gray", vmin=0, vmax=1, interpolation="bicubic")
-
-
 def _tiles(content: InfluenceContent, sides: dict[str, tuple[WeightContent, ...]]) -> Figure:
     lines = {name: max(1, -(-len(side) // _COLUMNS)) for name, side in sides.items()}
     height = 0.08 + sum(HEADING + LINE * n_lines for n_lines in lines.values())
-    grey = grey_range([content.target, *(weight.point for side in sides.values() for weight in side)])
+    grey = grey_range(
+        [content.target.image, *(weight.point.image for side in sides.values() for weight in side)]
+    )
     with themed():
-        figure = canvas(11.0, height)
+        figure = canvas(WIDTH, height)
         _draw_target(figure, content, grey, height)
         top = height - 0.08
         strongest = max(
@@ -89,7 +76,7 @@ def _tiles(content: InfluenceContent, sides: dict[str, tuple[WeightContent, ...]
         )
         for name, side in sides.items():
             figure.text(
-                2.1 / 11,
+                LEFT,
                 top / height,
                 _heading(name, content),
                 va="top",
@@ -102,7 +89,7 @@ def _tiles(content: InfluenceContent, sides: dict[str, tuple[WeightContent, ...]
                 lines[name],
                 _COLUMNS,
                 figure,
-                2.1 / 11,
+                LEFT,
                 (bottom + 0.62) / height,
                 0.995,
                 (top - HEADING) / height,
@@ -113,7 +100,7 @@ def _tiles(content: InfluenceContent, sides: dict[str, tuple[WeightContent, ...]
                 _draw_tile(figure, grid[number], weight, content, name, strongest, grey)
             if not side:
                 figure.text(
-                    2.1 / 11, (top - HEADING) / height, "none", va="top", fontsize=8.5, color=COLOURS["muted"]
+                    LEFT, (top - HEADING) / height, "none", va="top", fontsize=8.5, color=COLOURS["muted"]
                 )
             top = bottom
     return figure
@@ -122,8 +109,8 @@ def _tiles(content: InfluenceContent, sides: dict[str, tuple[WeightContent, ...]
 def _draw_target(figure: Figure, content: InfluenceContent, grey: tuple[float, float], height: float) -> None:
     size = 1.6
     show(
-        figure.add_axes((0.012, (height - 0.08 - size) / height, size / 11, size / height)),
-        content.target,
+        figure.add_axes((0.012, (height - 0.08 - size) / height, size / WIDTH, size / height)),
+        content.target.image,
         grey,
     )
     figure.text(
@@ -147,53 +134,31 @@ def _draw_tile(
     grey: tuple[float, float],
 ) -> None:
     ax = figure.add_subplot(cell)
-    show(ax, weight.point, grey)
+    show(ax, weight.point.image, grey)
     # The bar shows the size of the weight, and the number stands under it. The weight of a point on itself is
     # cut, because all other bars would be tiny beside it.
     share = min(abs(weight.weight) / strongest, 1.0)
-    ax.plot(
-        [0, 1],
-        [-0.06, -0.06],
-        color=COLOURS["line"],
-        linewidth=2.4,
-        solid_capstyle="butt",
-        transform=ax.transAxes,
-        clip_on=False,
-    )
-    ax.plot(
-        [0, share],
-        [-0.06, -0.06],
-        color=COLOURS[COLOUR[side]],
-        linewidth=2.4,
-        solid_capstyle="butt",
-        transform=ax.transAxes,
-        clip_on=False,
-    )
-    text: dict[str, Any] = {"transform": ax.transAxes, "ha": "center", "va": "top"}
-    ax.text(
-        0.5,
-        -0.12,
-        give_or_take(weight.weight, weight.standard_error),
-        fontsize=8,
-        fontweight="bold",
-        color=COLOURS[COLOUR[side]],
-        **text,
-    )
-    ax.text(
-        0.5,
-        -0.31,
-        _name(weight.point, content),
-        fontsize=7.5,
-        color=COLOURS["flipped" if weight.point.is_flipped else "muted"],
-        **text,
-    )
+    for end, colour in ((1.0, "line"), (share, COLOUR[side])):
+        ax.plot(
+            [0, end],
+            [-0.06, -0.06],
+            color=COLOURS[colour],
+            linewidth=2.4,
+            solid_capstyle="butt",
+            transform=ax.transAxes,
+            clip_on=False,
+        )
+    number, colour = give_or_take(weight.weight, weight.standard_error), COLOURS[COLOUR[side]]
+    write(ax, 0.5, -0.12, number, ha="center", fontsize=8, fontweight="bold", color=colour)
+    red = COLOURS["flipped" if weight.point.is_flipped else "muted"]
+    write(ax, 0.5, -0.31, _name(weight.point, content), ha="center", fontsize=7.5, color=red)
 
 
 def _bars(content: InfluenceContent, sides: dict[str, tuple[WeightContent, ...]]) -> Figure:
     n_rows = max(1, *(len(side) for side in sides.values()))
     height = 0.75 + 0.22 * n_rows + 0.3
     with themed():
-        figure = canvas(11.0, height)
+        figure = canvas(WIDTH, height)
         figure.subplots_adjust(0.12, 0.1, 0.985, 1 - 0.72 / height, 0.3)
         figure.text(
             0.012,
@@ -234,12 +199,9 @@ def _bars(content: InfluenceContent, sides: dict[str, tuple[WeightContent, ...]]
             ax.margins(x=0.3)
             ax.set_title(
                 _heading(name, content),
-                loc="left",
-                fontsize=9.5,
                 fontweight="bold",
                 color=COLOURS[COLOUR[name]],
             )
-            ax.tick_params(length=0)
     return figure
 
 

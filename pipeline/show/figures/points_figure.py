@@ -45,10 +45,8 @@ def points_figure(points: Mapping[str, Float[np.ndarray, " _"]], *, title: str, 
         ax.set_ylim(0, 1.03)
         ax.set_xlabel(f"{title}{'' if unit in ('', 'fraction') else f' ({unit})'}")
         ax.set_ylabel("share of points at or below")
-        ax.tick_params(length=0)
-        ax.grid(color=COLOURS["line"], linewidth=0.6, alpha=0.7)
-        ax.set_axisbelow(True)
+        ax.grid()
         if ax.lines:
             ax.legend(loc="lower right", fontsize=8.5)
-        ax.set_title("Dots mark 95% of the points", loc="left", fontsize=9.5)
+        ax.set_title("Dots mark 95% of the points")
     return figure

@@ -7,15 +7,19 @@ import html
 import io
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Shaped
 from matplotlib import style
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
+from matplotlib.lines import Line2D
 
 # Each colour is a CSS variable of the page, which has a second set for dark mode. PNGs show the values here.
 COLOURS = {
@@ -30,26 +34,40 @@ COLOURS = {
     "flipped": "#a3361f",
 }
 PNG_DPI = 160
+# The width of a figure in inches, and the number of panels side by side.
+WIDTH, COLUMNS = 11.0, 3
+Image: TypeAlias = Shaped[np.ndarray, "height width *channels"]
 # matplotlib's settings belong to the whole process: two threads that draw at once would mix them up.
 _DRAWING = threading.RLock()
 STYLE = {
+    "axes.axisbelow": True,
     "axes.edgecolor": COLOURS["line"],
     "axes.facecolor": "none",
     "axes.labelcolor": COLOURS["muted"],
     "axes.spines.right": False,
     "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 9.5,
     "figure.facecolor": COLOURS["paper"],
     "font.family": "DejaVu Sans",
     "font.size": 9,
+    "grid.alpha": 0.7,
+    "grid.color": COLOURS["line"],
+    "grid.linewidth": 0.6,
     "hatch.linewidth": 0.6,
+    "legend.fontsize": 8.5,
     "legend.frameon": False,
     "svg.fonttype": "none",
     "text.color": COLOURS["ink"],
     "text.parse_math": False,
     "xtick.color": COLOURS["line"],
     "xtick.labelcolor": COLOURS["muted"],
+    "xtick.major.size": 0,
+    "xtick.minor.size": 0,
     "ytick.color": COLOURS["line"],
     "ytick.labelcolor": COLOURS["muted"],
+    "ytick.major.size": 0,
+    "ytick.minor.size": 0,
 }
 
 
@@ -68,6 +86,65 @@ def canvas(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     return figure
+
+
+def panels(
+    n: int,
+    *,
+    height: float,
+    left: float,
+    right: float,
+    top: float,
+    between: float,
+    bottom: float,
+    wide: float,
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure of n panels, at most COLUMNS in a line, each height inches high.
+
+    left, right and wide are shares of the width; wide is the space between two panels, in widths of a panel.
+    top, between and bottom are in inches.
+    """
+    n_columns = min(n, COLUMNS)
+    n_lines = -(-n // n_columns)
+    whole = n_lines * height + (n_lines - 1) * between + top + bottom
+    figure = canvas(WIDTH, whole)
+    figure.subplots_adjust(left, bottom / whole, right, 1 - top / whole, wide, between / height)
+    return figure, [figure.add_subplot(n_lines, n_columns, number + 1) for number in range(n)]
+
+
+def head(ax: Axes, label: str) -> None:
+    """Write the label of a forget set above its panel."""
+    ax.set_title(shorten(label, 36), fontsize=10.5, fontweight="bold")
+
+
+def key(label: str, colour: str, **look: Any) -> Line2D:
+    """Return an entry of a legend; without a linestyle it is a mark alone."""
+    return Line2D([], [], label=label, color=COLOURS[colour], **({"linestyle": ""} | look))
+
+
+def legend(on: Figure | Axes, handles: Sequence[Artist] | None = None, **place: Any) -> None:
+    """Draw a legend in muted letters; without handles it names what is drawn."""
+    place |= {} if handles is None else {"handles": handles}
+    on.legend(labelcolor=COLOURS["muted"], **place)
+
+
+def write(ax: Axes, x: float, y: float, text: str, **look: Any) -> None:
+    """Write small muted text below a place given in shares of the axes."""
+    muted: dict[str, Any] = {"va": "top", "fontsize": 8.5, "color": COLOURS["muted"]}
+    ax.text(x, y, text, transform=ax.transAxes, **(muted | look))
+
+
+def grey_range(images: Iterable[Image | None]) -> tuple[float, float]:
+    """Return the lowest and the highest value of all images, (0, 1) if there are none."""
+    known = [image for image in images if image is not None]
+    return (float(min(map(np.nanmin, known))), float(max(map(np.nanmax, known)))) if known else (0.0, 1.0)
+
+
+def show(ax: Axes, image: Image | None, grey: tuple[float, float]) -> None:
+    """Draw an image, if there is one, into axes that show nothing else."""
+    ax.set_axis_off()
+    if image is not None:
+        ax.imshow(shades(image, *grey), cmap="gray", vmin=0, vmax=1, interpolation="bicubic")
 
 
 def png(figure: Figure) -> bytes:
@@ -99,7 +176,7 @@ def svg(figure: Figure, description: str) -> str:
     return f'<svg {box[0] if box else ""} role="img" aria-label="{html.escape(description)}">{body}</svg>'
 
 
-def image_png(image: Shaped[np.ndarray, "height width *channels"], low: float, high: float) -> bytes:
+def image_png(image: Image, low: float, high: float) -> bytes:
     """Return one image as PNG in its own size, grey or colour; low is black and high is white."""
     content = io.BytesIO()
     imsave(

@@ -17,7 +17,7 @@ from pipeline.show.figures.curve_figure import curve_figure
 from pipeline.show.figures.forecast_figure import forecast_figure
 from pipeline.show.figures.influence_figure import influence_figure
 from pipeline.show.figures.margin_figure import margin_figure
-from pipeline.show.figures.theme import COLOURS, canvas, shades, svg, themed
+from pipeline.show.figures.theme import COLOURS, canvas, grey_range, show, svg, themed
 
 MAX_IMAGES = 60
 
@@ -75,7 +75,7 @@ def image_figure(content: SetContent) -> Figure | None:
     points = shown_points(content)
     n_columns = min(12, len(points))
     n_lines = math.ceil(len(points) / n_columns)
-    low, high = float(np.nanmin(content.images)), float(np.nanmax(content.images))
+    grey = grey_range([content.images])
     with themed():
         figure = canvas(0.92 * max(n_columns, 4), 1.16 * n_lines + 0.1)
         axes = list(figure.subplots(n_lines, max(n_columns, 4), squeeze=False).flat)
@@ -83,12 +83,9 @@ def image_figure(content: SetContent) -> Figure | None:
         for ax in axes:
             ax.set_axis_off()
         for ax, point in zip(axes, points, strict=False):
-            ax.imshow(
-                shades(content.images[point], low, high), cmap="gray", vmin=0, vmax=1, interpolation="bicubic"
-            )
-            ax.set_title(
-                f"#{content.ids[point]}\n{point_label(content, point)}", fontsize=7.5, color=COLOURS["muted"]
-            )
+            show(ax, content.images[point], grey)
+            title = f"#{content.ids[point]}\n{point_label(content, point)}"
+            ax.set_title(title, loc="center", fontsize=7.5, color=COLOURS["muted"])
     return figure
 
 

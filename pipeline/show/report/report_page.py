@@ -7,12 +7,11 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 from markupsafe import Markup
 
 from pipeline.results.report_content import Report, SetContent, chosen_row, point_label
 from pipeline.results.tables import Table
-from pipeline.show.figures.theme import COLOURS, image_png
+from pipeline.show.figures.theme import COLOURS, grey_range, image_png
 from pipeline.show.page import render_template
 from pipeline.show.report.report_figures import Drawing, set_name, shown_points
 from pipeline.show.report.report_tables import (
@@ -98,10 +97,10 @@ def _section(content: SetContent, number: int, pictures: Mapping[str, Markup]) -
 def _tiles(content: SetContent) -> tuple[Tile, ...]:
     if content.images is None:
         return ()
-    low, high = float(np.nanmin(content.images)), float(np.nanmax(content.images))
+    grey = grey_range([content.images])
     return tuple(
         Tile(
-            source=_data_uri(image_png(content.images[point], low, high)),
+            source=_data_uri(image_png(content.images[point], *grey)),
             id=int(content.ids[point]),
             label=point_label(content, point),
             is_flipped=content.true_labels is not None
