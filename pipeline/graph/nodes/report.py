@@ -28,7 +28,7 @@ from pipeline.graph.reading.attribution_shown import (
 )
 from pipeline.graph.reading.forecast import forecast
 from pipeline.graph.reading.measured_time import core_seconds
-from pipeline.graph.reading.points_shown import Pictures, dataset_content, images_of
+from pipeline.graph.reading.points_shown import Pictures, dataset_content
 from pipeline.graph.result_rows import Spending, cost_of, snapshot_rows
 from pipeline.graph.work import versions
 from pipeline.results.attribution_content import ForecastContent
@@ -188,10 +188,7 @@ class ReportPage(Node):
         return SetContent(
             label=label,
             plugin=plugin_name(self.forget_sets[label]),
-            ids=ids,
-            labels=labels[ids],
-            true_labels=pictures.true(ids),
-            images=images_of(work.examples.inputs_of(ids)),
+            forgotten=pictures.points(ids),
             judges=self.judges,
             floor=floors,
             before=read_point_margins(work.store, work.inputs["full"], self.layout, labels, ids),

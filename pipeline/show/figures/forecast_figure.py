@@ -27,7 +27,7 @@ def forecast_figure(content: ForecastContent) -> Figure:
     height = _TOP + _BOTTOM + _ROW * max((len(changes) for changes in panels.values()), default=1)
     has_error = any(np.isfinite(change.standard_error) for changes in panels.values() for change in changes)
     has_actual = any(change.actual is not None for changes in panels.values() for change in changes)
-    grey = grey_range([change.point.image for changes in panels.values() for change in changes])
+    grey = grey_range([change.point for changes in panels.values() for change in changes])
     with themed():
         figure = canvas(WIDTH, height)
         for number, (title, changes) in enumerate(panels.items()):
@@ -54,7 +54,7 @@ def _draw_panel(
         if has_images:
             show(
                 figure.add_axes((left, middle - size / 2 / height, size / WIDTH, size / height)),
-                change.point.image,
+                change.point,
                 grey,
             )
         split = "" if change.point.split == "training" else f"{change.point.split} "

@@ -58,9 +58,7 @@ def about_target(content: InfluenceContent) -> list[str]:
 def _tiles(content: InfluenceContent, sides: dict[str, tuple[WeightContent, ...]]) -> Figure:
     lines = {name: max(1, -(-len(side) // _COLUMNS)) for name, side in sides.items()}
     height = 0.08 + sum(HEADING + LINE * n_lines for n_lines in lines.values())
-    grey = grey_range(
-        [content.target.image, *(weight.point.image for side in sides.values() for weight in side)]
-    )
+    grey = grey_range([content.target, *(weight.point for side in sides.values() for weight in side)])
     with themed():
         figure = canvas(WIDTH, height)
         _draw_target(figure, content, grey, height)
@@ -110,7 +108,7 @@ def _draw_target(figure: Figure, content: InfluenceContent, grey: tuple[float, f
     size = 1.6
     show(
         figure.add_axes((0.012, (height - 0.08 - size) / height, size / WIDTH, size / height)),
-        content.target.image,
+        content.target,
         grey,
     )
     figure.text(
@@ -134,7 +132,7 @@ def _draw_tile(
     grey: tuple[float, float],
 ) -> None:
     ax = figure.add_subplot(cell)
-    show(ax, weight.point.image, grey)
+    show(ax, weight.point, grey)
     # The bar shows the size of the weight, and the number stands under it. The weight of a point on itself is
     # cut, because all other bars would be tiny beside it.
     share = min(abs(weight.weight) / strongest, 1.0)

@@ -18,7 +18,6 @@ from pipeline.results.report_content import (
     SetContent,
     best_of,
     chosen_row,
-    point_label,
     ranked_points,
 )
 from pipeline.show.figures.theme import (
@@ -114,11 +113,11 @@ def _shown(content: SetContent) -> list[MethodRow]:
 
 def _draw_point(ax: Axes, content: SetContent, title: str, point: int) -> None:
     ax.set_axis_off()
-    about = f"{title}\nid {int(content.ids[point])}\nlabel {point_label(content, point)}"
-    if content.images is not None:
-        inset = ax.inset_axes((0.0, 0.0, 0.46, 1.0), anchor="NW")
-        show(inset, content.images[point], grey_range([content.images]))
-    write(ax, 0 if content.images is None else 0.52, 1, about, linespacing=1.5)
+    shown = content.forgotten[point]
+    if shown.image is not None:
+        show(ax.inset_axes((0.0, 0.0, 0.46, 1.0), anchor="NW"), shown, grey_range(content.forgotten))
+    about = f"{title}\nid {shown.id}\nlabel {shown.label}"
+    write(ax, 0 if shown.image is None else 0.52, 1, about, linespacing=1.5)
 
 
 def _draw_histograms(

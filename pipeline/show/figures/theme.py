@@ -9,7 +9,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -20,6 +20,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.lines import Line2D
+
+from pipeline.results.attribution_content import PointContent
 
 # Each colour is a CSS variable of the page, which has a second set for dark mode. PNGs show the values here.
 COLOURS = {
@@ -36,7 +38,6 @@ COLOURS = {
 PNG_DPI = 160
 # The width of a figure in inches, and the number of panels side by side.
 WIDTH, COLUMNS = 11.0, 3
-Image: TypeAlias = Shaped[np.ndarray, "height width *channels"]
 # matplotlib's settings belong to the whole process: two threads that draw at once would mix them up.
 _DRAWING = threading.RLock()
 STYLE = {
@@ -134,17 +135,17 @@ def write(ax: Axes, x: float, y: float, text: str, **look: Any) -> None:
     ax.text(x, y, text, transform=ax.transAxes, **(muted | look))
 
 
-def grey_range(images: Iterable[Image | None]) -> tuple[float, float]:
-    """Return the lowest and the highest value of all images, (0, 1) if there are none."""
-    known = [image for image in images if image is not None]
+def grey_range(points: Iterable[PointContent]) -> tuple[float, float]:
+    """Return the lowest and the highest value of the images of points, (0, 1) if there are none."""
+    known = [point.image for point in points if point.image is not None]
     return (float(min(map(np.nanmin, known))), float(max(map(np.nanmax, known)))) if known else (0.0, 1.0)
 
 
-def show(ax: Axes, image: Image | None, grey: tuple[float, float]) -> None:
-    """Draw an image, if there is one, into axes that show nothing else."""
+def show(ax: Axes, point: PointContent, grey: tuple[float, float]) -> None:
+    """Draw the image of a point, if it has one, into axes that show nothing else."""
     ax.set_axis_off()
-    if image is not None:
-        ax.imshow(shades(image, *grey), cmap="gray", vmin=0, vmax=1, interpolation="bicubic")
+    if point.image is not None:
+        ax.imshow(shades(point.image, *grey), cmap="gray", vmin=0, vmax=1, interpolation="bicubic")
 
 
 def png(figure: Figure) -> bytes:
@@ -176,7 +177,7 @@ def svg(figure: Figure, description: str) -> str:
     return f'<svg {box[0] if box else ""} role="img" aria-label="{html.escape(description)}">{body}</svg>'
 
 
-def image_png(image: Image, low: float, high: float) -> bytes:
+def image_png(image: Shaped[np.ndarray, "height width *channels"], low: float, high: float) -> bytes:
     """Return one image as PNG in its own size, grey or colour; low is black and high is white."""
     content = io.BytesIO()
     imsave(

@@ -11,7 +11,8 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from pipeline.results.report_content import Report, SetContent, chosen_row, point_label, ranked_points
+from pipeline.results.attribution_content import PointContent
+from pipeline.results.report_content import Report, SetContent, chosen_row, ranked_points
 from pipeline.show.figures.cost_figure import cost_figure
 from pipeline.show.figures.curve_figure import curve_figure
 from pipeline.show.figures.forecast_figure import forecast_figure
@@ -61,21 +62,21 @@ def drawings(report: Report) -> dict[str, Drawing]:
     return {name: Drawing(figure, about) for name, (figure, about) in drawn.items() if figure is not None}
 
 
-def shown_points(content: SetContent) -> list[int]:
+def shown_points(content: SetContent) -> list[PointContent]:
     """Return the forgotten points that a report pictures, worst first by the row that it follows."""
     row = chosen_row(content)
-    order = np.arange(len(content.ids)) if row is None else ranked_points(content, row)
-    return [int(point) for point in order[:MAX_IMAGES]]
+    order = np.arange(len(content.forgotten)) if row is None else ranked_points(content, row)
+    return [content.forgotten[point] for point in order[:MAX_IMAGES]]
 
 
 def image_figure(content: SetContent) -> Figure | None:
     """Return the forgotten images with id and label; None if the inputs are no images."""
-    if content.images is None:
-        return None
     points = shown_points(content)
+    if points[0].image is None:
+        return None
     n_columns = min(12, len(points))
     n_lines = math.ceil(len(points) / n_columns)
-    grey = grey_range([content.images])
+    grey = grey_range(content.forgotten)
     with themed():
         figure = canvas(0.92 * max(n_columns, 4), 1.16 * n_lines + 0.1)
         axes = list(figure.subplots(n_lines, max(n_columns, 4), squeeze=False).flat)
@@ -83,9 +84,8 @@ def image_figure(content: SetContent) -> Figure | None:
         for ax in axes:
             ax.set_axis_off()
         for ax, point in zip(axes, points, strict=False):
-            show(ax, content.images[point], grey)
-            title = f"#{content.ids[point]}\n{point_label(content, point)}"
-            ax.set_title(title, loc="center", fontsize=7.5, color=COLOURS["muted"])
+            show(ax, point, grey)
+            ax.set_title(f"#{point.id}\n{point.label}", loc="center", fontsize=7.5, color=COLOURS["muted"])
     return figure
 
 
