@@ -4,13 +4,25 @@ Each point shows its margin before the removal, as predicted after it, and after
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.results.attribution_content import ChangeContent, ForecastContent
-from pipeline.show.figures.theme import COLOURS, WIDTH, canvas, grey_range, key, legend, shorten, show, themed
+from pipeline.show.figures.theme import (
+    COLOURS,
+    WIDTH,
+    canvas,
+    grey_range,
+    key,
+    legend,
+    shorten,
+    show,
+    themed,
+    write,
+)
 
 # Points shown at most: of the forget set, and of all others.
 _MOST = 16
@@ -52,21 +64,12 @@ def _draw_panel(
     for row, change in enumerate(changes):
         middle = (height - _TOP - _ROW * (row + 0.5)) / height
         if has_images:
-            show(
-                figure.add_axes((left, middle - size / 2 / height, size / WIDTH, size / height)),
-                change.point,
-                grey,
-            )
+            inset = (left, middle - size / 2 / height, size / WIDTH, size / height)
+            show(figure.add_axes(inset), change.point, grey)
         split = "" if change.point.split == "training" else f"{change.point.split} "
         colour = COLOURS["flipped" if change.point.is_flipped else "muted"]
-        figure.text(
-            names,
-            middle,
-            f"{split}#{change.point.id}, label {shorten(change.point.label, 12)}",
-            va="center",
-            fontsize=7.5,
-            color=colour,
-        )
+        name = f"{split}#{change.point.id}, label {shorten(change.point.label, 12)}"
+        write(figure, names, middle, name, va="center", fontsize=7.5, color=colour)
         _draw_change(ax, row, change)
     ax.set_ylim(len(changes) - 0.5, -0.5)
     ax.set_yticks([])
@@ -85,36 +88,18 @@ def _draw_change(ax: Axes, row: int, change: ChangeContent) -> None:
     reach = 2 * change.standard_error
     ax.plot([change.before, change.after], [row, row], color=COLOURS["quiet"], linewidth=0.9, zorder=1)
     if np.isfinite(reach):
-        ax.plot(
-            [change.after - reach, change.after + reach],
-            [row, row],
-            color=COLOURS["accent"],
-            linewidth=5,
-            alpha=0.28,
-            solid_capstyle="butt",
-            zorder=2,
-        )
-    ax.plot(
-        [change.before],
-        [row],
-        "o",
-        markersize=5,
-        markerfacecolor=COLOURS["paper"],
-        markeredgecolor=COLOURS["quiet"],
-        zorder=3,
+        ends = [change.after - reach, change.after + reach]
+        bar: dict[str, Any] = {"linewidth": 5, "alpha": 0.28, "solid_capstyle": "butt"}
+        ax.plot(ends, [row, row], color=COLOURS["accent"], **bar, zorder=2)
+    marks: tuple[tuple[float | None, str, str, str, dict[str, Any]], ...] = (
+        (change.before, "o", "paper", "quiet", {"markersize": 5}),
+        (change.after, "o", "accent", "accent", {"markersize": 5.5}),
+        (change.actual, "D", "oracle", "paper", {"markersize": 4.6, "markeredgewidth": 0.7}),
     )
-    ax.plot([change.after], [row], "o", markersize=5.5, color=COLOURS["accent"], zorder=4)
-    if change.actual is not None and np.isfinite(change.actual):
-        ax.plot(
-            [change.actual],
-            [row],
-            "D",
-            markersize=4.6,
-            markerfacecolor=COLOURS["oracle"],
-            markeredgecolor=COLOURS["paper"],
-            markeredgewidth=0.7,
-            zorder=5,
-        )
+    for zorder, (value, shape, face, edge, look) in enumerate(marks, 3):
+        if value is not None and np.isfinite(value):
+            look |= {"markerfacecolor": COLOURS[face], "markeredgecolor": COLOURS[edge]}
+            ax.plot([value], [row], shape, zorder=zorder, **look)
 
 
 def _legend(figure: Figure, *, has_actual: bool, has_error: bool) -> None:

@@ -63,24 +63,19 @@ def _tiles(content: InfluenceContent, sides: dict[str, tuple[WeightContent, ...]
         figure = canvas(WIDTH, height)
         _draw_target(figure, content, grey, height)
         top = height - 0.08
-        strongest = max(
-            (
-                abs(weight.weight)
-                for side in sides.values()
-                for weight in side
-                if not _is_itself(weight.point, content)
-            ),
-            default=1.0,
-        )
+        others = [weight for side in sides.values() for weight in side]
+        others = [weight for weight in others if not _is_itself(weight.point, content)]
+        strongest = max((abs(weight.weight) for weight in others), default=1.0)
         for name, side in sides.items():
-            figure.text(
+            colour = COLOURS[COLOUR[name]]
+            write(
+                figure,
                 LEFT,
                 top / height,
                 _heading(name, content),
-                va="top",
                 fontsize=9.5,
                 fontweight="bold",
-                color=COLOURS[COLOUR[name]],
+                color=colour,
             )
             bottom = top - HEADING - LINE * lines[name]
             grid = GridSpec(
@@ -97,9 +92,7 @@ def _tiles(content: InfluenceContent, sides: dict[str, tuple[WeightContent, ...]
             for number, weight in enumerate(side):
                 _draw_tile(figure, grid[number], weight, content, name, strongest, grey)
             if not side:
-                figure.text(
-                    LEFT, (top - HEADING) / height, "none", va="top", fontsize=8.5, color=COLOURS["muted"]
-                )
+                write(figure, LEFT, (top - HEADING) / height, "none")
             top = bottom
     return figure
 
@@ -111,15 +104,8 @@ def _draw_target(figure: Figure, content: InfluenceContent, grey: tuple[float, f
         content.target,
         grey,
     )
-    figure.text(
-        0.012,
-        (height - size - 0.2) / height,
-        "\n".join(about_target(content)),
-        va="top",
-        fontsize=8.5,
-        linespacing=1.6,
-        color=COLOURS["muted"],
-    )
+    about = "\n".join(about_target(content))
+    write(figure, 0.012, (height - size - 0.2) / height, about, linespacing=1.6)
 
 
 def _draw_tile(
@@ -158,48 +144,28 @@ def _bars(content: InfluenceContent, sides: dict[str, tuple[WeightContent, ...]]
     with themed():
         figure = canvas(WIDTH, height)
         figure.subplots_adjust(0.12, 0.1, 0.985, 1 - 0.72 / height, 0.3)
-        figure.text(
-            0.012,
-            1 - 0.1 / height,
-            " · ".join(about_target(content)),
-            va="top",
-            fontsize=8.5,
-            color=COLOURS["muted"],
-        )
+        write(figure, 0.012, 1 - 0.1 / height, " · ".join(about_target(content)))
         for ax, (name, side) in zip(figure.subplots(1, 2), sides.items(), strict=True):
             rows = np.arange(len(side))
-            errors = [0.0 if weight.standard_error is None else weight.standard_error for weight in side]
-            ax.barh(rows, [weight.weight for weight in side], height=0.62, color=COLOURS[COLOUR[name]])
-            ax.errorbar(
-                [weight.weight for weight in side],
-                rows,
-                xerr=errors,
-                fmt="none",
-                ecolor=COLOURS["ink"],
-                elinewidth=1.0,
-            )
+            values = [weight.weight for weight in side]
+            errors = [weight.standard_error or 0.0 for weight in side]
+            ax.barh(rows, values, height=0.62, color=COLOURS[COLOUR[name]])
+            ax.errorbar(values, rows, xerr=errors, fmt="none", ecolor=COLOURS["ink"], elinewidth=1.0)
             for row, weight, error in zip(rows, side, errors, strict=True):
                 sign = 1 if weight.weight > 0 else -1
-                place = {
-                    "xytext": (5 * sign, 0),
-                    "textcoords": "offset points",
-                    "ha": "left" if sign > 0 else "right",
-                }
                 ax.annotate(
                     give_or_take(weight.weight, weight.standard_error),
                     (weight.weight + sign * error, row),
-                    **place,
+                    (5 * sign, 0),
+                    textcoords="offset points",
+                    ha="left" if sign > 0 else "right",
                     va="center",
                     fontsize=7.5,
                 )
             ax.set_yticks(rows, [_name(weight.point, content) for weight in side], fontsize=8)
             ax.set_ylim(n_rows - 0.4, -0.6)
             ax.margins(x=0.3)
-            ax.set_title(
-                _heading(name, content),
-                fontweight="bold",
-                color=COLOURS[COLOUR[name]],
-            )
+            ax.set_title(_heading(name, content), fontweight="bold", color=COLOURS[COLOUR[name]])
     return figure
 
 

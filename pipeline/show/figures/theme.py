@@ -129,10 +129,11 @@ def legend(on: Figure | Axes, handles: Sequence[Artist] | None = None, **place: 
     on.legend(labelcolor=COLOURS["muted"], **place)
 
 
-def write(ax: Axes, x: float, y: float, text: str, **look: Any) -> None:
-    """Write small muted text below a place given in shares of the axes."""
+def write(on: Figure | Axes, x: float, y: float, text: str, **look: Any) -> None:
+    """Write small muted text below a place given in shares of the figure or the axes."""
     muted: dict[str, Any] = {"va": "top", "fontsize": 8.5, "color": COLOURS["muted"]}
-    ax.text(x, y, text, transform=ax.transAxes, **(muted | look))
+    muted |= {"transform": on.transAxes} if isinstance(on, Axes) else {}
+    on.text(x, y, text, **(muted | look))
 
 
 def grey_range(points: Iterable[PointContent]) -> tuple[float, float]:
