@@ -27,6 +27,11 @@ def in_unit(value: float, unit: str, *, is_named: bool = False) -> str:
     return f"{nats(value)} {unit}" if is_named and unit else nats(value)
 
 
+def unit_suffix(unit: str) -> str:
+    """Return a unit in brackets for a heading; fractions need none, because they are shown in percent."""
+    return "" if unit in ("", "fraction") else f" ({unit})"
+
+
 def span_in_unit(interval: tuple[float, float], unit: str) -> str:
     """Return the interval of a score."""
     return f"{in_unit(interval[0], unit)} to {in_unit(interval[1], unit)}"

@@ -194,7 +194,7 @@ class SetContent:
     @property
     def reference(self) -> float:
         """The headline score of retraining."""
-        return self.main.value if self.main.reference is None else self.main.reference
+        return self.main.of_retraining
 
     def shown(self, row: MethodRow, *, is_named: bool = False) -> str:
         """Return the headline of a judged row as text in its unit, on the split that matters most."""

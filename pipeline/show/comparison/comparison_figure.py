@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from pipeline.evaluation.judges.scores import Scores
 from pipeline.results.comparison_content import ComparedSet, Comparison, Entry
-from pipeline.results.formatting import in_unit
+from pipeline.results.formatting import in_unit, unit_suffix
 from pipeline.show.figures.theme import COLOURS, COLUMNS, WIDTH, head, key, legend, panels, shorten, themed
 
 # The height of a row of marks in inches.
@@ -101,8 +101,7 @@ class _Axis:
     def prepare(self, ax: Axes) -> None:
         """Set scale, range, ticks and label."""
         room = 0.08 * (self.high - self.low)
-        named = "" if self.unit in ("", "fraction") else f" ({self.unit})"
-        ax.set_xlabel(f"{self._content.title}, {self._content.floor.split}{named}")
+        ax.set_xlabel(f"{self._content.title}, {self._content.floor.split}{unit_suffix(self.unit)}")
         if not self.is_log:
             ax.set_xlim(self.low - room, self.high + room)
             return
@@ -130,8 +129,7 @@ class _Axis:
 
 def _floor(scores: Mapping[str, Scores]) -> float:
     """Return the first judge's score of retraining."""
-    first = next(iter(scores.values())).rows[0]
-    return first.value if first.reference is None else first.reference
+    return next(iter(scores.values())).rows[0].of_retraining
 
 
 def _draw_frame(ax: Axes, one: ComparedSet, labels: Sequence[str], axis: _Axis) -> None:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from pipeline.results.attribution_content import PointContent
 from pipeline.results.report_content import Report, SetContent, chosen_row
 from pipeline.results.tables import Table
-from pipeline.show.figures.theme import COLOURS, grey_range, image_png
+from pipeline.show.figures.theme import grey_range, image_png
 from pipeline.show.page import render_template
 from pipeline.show.report.report_figures import Drawing, set_name, shown_points
 from pipeline.show.report.report_tables import (
@@ -60,7 +60,6 @@ def render(report: Report, drawn: Mapping[str, Drawing]) -> str:
             len(content.curve_of(row)) > 1 for content in report.sets for row in content.judged
         ),
         curve=pictures.get("lds_by_models"),
-        colours=COLOURS,
         title="Scores" if first is None else first.title,
         place="points" if first is None else first.place,
         judges=judge_notes(report.sets),
