@@ -12,11 +12,6 @@ def nats(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 9.95 else f"{value:.2f}"
 
 
-def span(interval: tuple[float, float]) -> str:
-    """Return an interval of KLoM."""
-    return f"{nats(interval[0])} to {nats(interval[1])}"
-
-
 def in_unit(value: float, unit: str, *, is_named: bool = False) -> str:
     """Return a score as text: fractions in percent, all others as `nats` writes them.
 
