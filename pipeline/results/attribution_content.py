@@ -80,12 +80,12 @@ class SplitForecast:
     misclassified_before: int
     misclassified_after: int
     newly_misclassified: int
-    median_before: float | None
-    median_after: float | None
-    median_change: float | None
-    largest_change: float | None
-    median_standard_error: float | None
-    share_clear: float | None
+    median_before: float | None = None
+    median_after: float | None = None
+    median_change: float | None = None
+    largest_change: float | None = None
+    median_standard_error: float | None = None
+    share_clear: float | None = None
     median_actual: float | None = None
     n_within: int | None = None
 

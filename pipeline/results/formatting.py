@@ -12,11 +12,6 @@ def nats(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 9.95 else f"{value:.2f}"
 
 
-def span(interval: tuple[float, float]) -> str:
-    """Return an interval of KLoM."""
-    return f"{nats(interval[0])} to {nats(interval[1])}"
-
-
 def in_unit(value: float, unit: str, *, is_named: bool = False) -> str:
     """Return a score as text: fractions in percent, all others as `nats` writes them.
 
@@ -25,6 +20,11 @@ def in_unit(value: float, unit: str, *, is_named: bool = False) -> str:
     if unit == "fraction":
         return share(value)
     return f"{nats(value)} {unit}" if is_named and unit else nats(value)
+
+
+def unit_suffix(unit: str) -> str:
+    """Return a unit in brackets for a heading; fractions need none, because they are shown in percent."""
+    return "" if unit in ("", "fraction") else f" ({unit})"
 
 
 def span_in_unit(interval: tuple[float, float], unit: str) -> str:

@@ -7,9 +7,9 @@ from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 
-from pipeline.core.arrays import Indices, Labels, Margins, PerPoint
+from pipeline.core.arrays import Indices, Margins, PerPoint
 from pipeline.core.errors import DataError, ShapeError
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import NONFINITE, Score, Scores
@@ -18,6 +18,7 @@ from pipeline.results.attribution_content import (
     ForecastContent,
     ForgetCurveContent,
     InfluenceContent,
+    PointContent,
 )
 from pipeline.results.formatting import in_unit
 
@@ -112,22 +113,17 @@ class SetContent:
     """One forget set and every unlearner judged on it.
 
     judges are by label, the headline first. floor holds the scores that each judge gives a second group of
-    oracles. ids, labels and true_labels (n_forget,) are the training ids, the labels as given, and the labels
-    before noise, if known. images (n_forget, height, width) or (n_forget, height, width, 3) is None if the
-    inputs are no images. before (n_models, n_forget) and oracle (n_oracles, n_forget) are margins of the full
-    models and of oracles. points_title: the name, for readers, of the values in MethodRow.points; empty if
-    there are none. forecast: the prediction of the datamodel. influences: examples of forgotten points, with
-    the training points that help and hurt them. Without a datamodel, forecast is None and influences is
-    empty. Raises DataError if there is no point, and ShapeError if the arrays have different numbers of
-    points or the images another shape.
+    oracles. forgotten holds the n_forget points of the set. before (n_models, n_forget) and oracle
+    (n_oracles, n_forget) are margins of the full models and of oracles. points_title: the name, for readers,
+    of the values in MethodRow.points; empty if there are none. forecast: the prediction of the datamodel.
+    influences: examples of forgotten points, with the training points that help and hurt them. Without a
+    datamodel, forecast is None and influences is empty. Raises DataError if there is no point, and ShapeError
+    if the arrays have different numbers of points.
     """
 
     label: str
     plugin: str
-    ids: Indices
-    labels: Labels
-    true_labels: Labels | None
-    images: Shaped[np.ndarray, "n_forget height width *channels"] | None
+    forgotten: tuple[PointContent, ...]
     judges: Mapping[str, Judge]
     floor: Mapping[str, Scores]
     before: Margins
@@ -198,7 +194,7 @@ class SetContent:
     @property
     def reference(self) -> float:
         """The headline score of retraining."""
-        return self.main.value if self.main.reference is None else self.main.reference
+        return self.main.of_retraining
 
     def shown(self, row: MethodRow, *, is_named: bool = False) -> str:
         """Return the headline of a judged row as text in its unit, on the split that matters most."""
@@ -210,24 +206,17 @@ class SetContent:
         return next(iter(self.judges))
 
     def __post_init__(self) -> None:
-        if len(self.ids) == 0:
+        if not self.forgotten:
             raise DataError(f"forget set {self.label!r} holds no points; a report needs at least one")
-        lengths = {"labels": len(self.labels), "before": self.before.shape[1], "oracle": self.oracle.shape[1]}
+        lengths = {"before": self.before.shape[1], "oracle": self.oracle.shape[1]}
         lengths |= {f"{row.label}.points": len(row.points) for row in self.rows}
         lengths |= {f"{row.label}.margins": row.margins.shape[1] for row in self.rows}
-        lengths |= {} if self.true_labels is None else {"true_labels": len(self.true_labels)}
-        lengths |= {} if self.images is None else {"images": len(self.images)}
         for name, length in lengths.items():
-            if length != len(self.ids):
+            if length != len(self.forgotten):
                 raise ShapeError(
-                    f"{name} of forget set {self.label!r} covers {length} points, ids {len(self.ids)}; give "
-                    "the points of the forget set"
+                    f"{name} of forget set {self.label!r} covers {length} points, the set holds "
+                    f"{len(self.forgotten)}; give the points of the forget set"
                 )
-        if self.images is not None and self.images.shape[3:] not in ((), (3,)):
-            raise ShapeError(
-                f"images have shape {self.images.shape}; expected (n_forget, height, width) or (n_forget, "
-                "height, width, 3)"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -393,13 +382,6 @@ def _holds(score: Score, value: float, content: SetContent) -> bool:
     if score.interval is None:
         return abs(score.value - value) <= content.judge.yardstick.tolerance(score)
     return score.interval[0] <= value <= score.interval[1]
-
-
-def point_label(content: SetContent, point: int) -> str:
-    """Return the label of a point of the forget set, as `given` or `given → true` where it was flipped."""
-    given = int(content.labels[point])
-    true = given if content.true_labels is None else int(content.true_labels[point])
-    return str(given) if true == given else f"{given} → {true}"
 
 
 def ranked_points(content: SetContent, row: MethodRow) -> Indices:

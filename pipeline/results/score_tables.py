@@ -5,10 +5,11 @@ Columns follow from the scores themselves, so a judge from outside the package n
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import NONFINITE, Score, Scores
-from pipeline.results.formatting import in_unit, points, span_in_unit, times_floor
+from pipeline.results.formatting import in_unit, points, span_in_unit, times_floor, unit_suffix
 from pipeline.results.tables import (
     DARKEST,
     Cell,
@@ -51,18 +52,7 @@ class ScoreColumn:
 
         Below the value stand its interval, its distance to the reference and further statistics.
         """
-        score = self.score(scores)
-        if score is None:
-            return Cell(under=tuple(self._others(scores)))
-        # The interval stands below: beside the value it would make the tables of several judges too wide.
-        interval = "" if score.interval is None else span_in_unit(score.interval, score.unit)
-        under = [interval, distance(score, self.judge), *self._others(scores)]
-        return Cell(
-            value=score.value,
-            under=tuple(part for part in under if part),
-            shade=shade(score, self.judge),
-            tone=tone,
-        )
+        return full_cell(self.score(scores), self.judge, self._others(scores), tone=tone)
 
     def short_cell(self, scores: Mapping[str, Scores]) -> Cell:
         """Return the cell of a row with only the value and the reference in brackets."""
@@ -72,7 +62,7 @@ class ScoreColumn:
     def reference(self, floor: Mapping[str, Scores]) -> Cell:
         """Return the cell of retraining, from the scores of a second group of retrained models."""
         score, others = self.score(floor), tuple(self._others(floor, of_floor=True))
-        return Cell(value=None if score is None else _of_retraining(score), under=others)
+        return Cell(value=None if score is None else score.of_retraining, under=others)
 
     def _others(self, scores: Mapping[str, Scores], *, of_floor: bool = False) -> list[str]:
         if self.label not in scores:
@@ -80,7 +70,7 @@ class ScoreColumn:
         found = [(name, scores[self.label].get(name, self.split)) for name in self.others]
         return [
             f"{self.judge.title(name)} "
-            f"{in_unit(_of_retraining(score) if of_floor else score.value, score.unit)}"
+            f"{in_unit(score.of_retraining if of_floor else score.value, score.unit)}"
             for name, score in found
             if score is not None
         ]
@@ -110,18 +100,18 @@ def _column(label: str, split: str, judge: Judge, scores: Scores, *, is_named: b
     score = scores.rows[0]
     title = judge.title(score.statistic)
     named = f"{title} ({label})" if is_named else title
-    unit = "" if score.unit in ("", "fraction") else f" ({score.unit})"
-
-    def show(value: float) -> str:
-        return in_unit(value, score.unit)
-
     return ScoreColumn(
         label=label,
         judge=judge,
         statistic=score.statistic,
         split=split,
         others=tuple(name for name in scores.statistics if name != scores.headline),
-        column=number_column(split, group=f"{named}{unit}", show=show, better=score.better),
+        column=number_column(
+            split,
+            group=f"{named}{unit_suffix(score.unit)}",
+            show=partial(in_unit, unit=score.unit),
+            better=score.better,
+        ),
     )
 
 
@@ -140,6 +130,16 @@ def distance(score: Score, judge: Judge) -> str:
         return f"{points(score.value - score.reference)} points"
     difference = score.value - score.reference
     return f"{'+' if difference >= 0 else '−'}{in_unit(abs(difference), score.unit)}"
+
+
+def full_cell(score: Score | None, judge: Judge, more: Sequence[str], *, tone: Tone = Tone.NEUTRAL) -> Cell:
+    """Return a score above its interval, its distance to the reference, and more words in small print."""
+    if score is None:
+        return Cell(under=tuple(more))
+    # The interval stands below: beside the value it would make the tables of several judges too wide.
+    interval = "" if score.interval is None else span_in_unit(score.interval, score.unit)
+    under = tuple(part for part in (interval, distance(score, judge), *more) if part)
+    return Cell(value=score.value, under=under, shade=shade(score, judge), tone=tone)
 
 
 def short_cell(score: Score, judge: Judge) -> Cell:
@@ -177,10 +177,6 @@ def counted(scores: Mapping[str, Scores]) -> list[str]:
         for name, count in found.items()
         if count
     ]
-
-
-def _of_retraining(score: Score) -> float:
-    return score.value if score.reference is None else score.reference
 
 
 def every_score(judges: Mapping[str, Judge], scores: Mapping[str, Sequence[Score]]) -> Table:

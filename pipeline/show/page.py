@@ -9,23 +9,18 @@ from pipeline.results.tables import Column, Table, one_line
 from pipeline.show.markdown import code_span, escape, table_markdown
 
 
-def template_environment(*packages: str) -> Environment:
-    """Return the templates of this room and of the packages.
+def render_template(name: str, package: str = "pipeline.show", **values: Any) -> str:
+    """Return a template of a package, filled with values; it may include and extend templates of this room.
 
-    They escape all values, and a missing value is an error.
+    Templates escape all values, and a missing value is an error.
     """
-    loader = ChoiceLoader([PackageLoader(package) for package in ("pipeline.show", *packages)])
+    loader = ChoiceLoader([PackageLoader(one) for one in dict.fromkeys(("pipeline.show", package))])
     made = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     made.filters |= {"one_line": one_line, "literal": literal, "code": code, "markdown": markdown}
     made.globals["table_html"] = table_html
-    return made
-
-
-def render_template(name: str, **values: Any) -> str:
-    """Return a template filled with values."""
-    return template_environment().get_template(name).render(**values)
+    return made.get_template(name).render(**values)
 
 
 def literal(text: str) -> Markup:

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -54,9 +54,16 @@ def note_of(
     )
     table = note_table(nodes, graph, results)
     n_rows = sum(len(section.rows) for section in table.sections)
+    return _first_that_fits(
+        note(table=_without_last_rows(table, n_left), n_left=n_left) for n_left in range(n_rows + 1)
+    )
+
+
+def _first_that_fits(notes: Iterable[str]) -> str:
+    """Return the first of ever shorter notes that is short enough for MLflow, or the last."""
     written = ""
-    for n_left in range(n_rows + 1):
-        written = note(table=_without_last_rows(table, n_left), n_left=n_left).strip() + "\n"
+    for note in notes:
+        written = note.strip() + "\n"
         if len(written) <= MOST_IN_NOTE:
             break
     return written
@@ -82,12 +89,11 @@ def parent_note(
     """
     n_sections = range(len(table.sections), 0, -1)
     shorter = [dataclasses.replace(table, sections=table.sections[:count]) for count in n_sections] or [table]
-    for some, linked in [(table, links), *((one, {}) for one in shorter)]:
+
+    def note(some: Table, linked: Mapping[str, str]) -> str:
         n_left = len(table.sections) - len(some.sections)
         first = dict(itertools.islice(verdicts.items(), max(1, len(verdicts) - n_left)))
         about: dict[str, Any] = {"headline": headline, "table": some, "verdicts": first, "links": linked}
-        note = render_template("parent_note.md.j2", **about, n_left=n_left, place=shlex.quote(store.uri))
-        note = note.strip() + "\n"
-        if len(note) <= MOST_IN_NOTE:
-            break
-    return note
+        return render_template("parent_note.md.j2", **about, n_left=n_left, place=shlex.quote(store.uri))
+
+    return _first_that_fits(note(*each) for each in [(table, links), *((one, {}) for one in shorter)])

@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 from pipeline.evaluation.judges.accuracy_judge import AccuracyJudge
 from pipeline.evaluation.judges.klom_judge import KlomJudge
 from pipeline.evaluation.judges.scores import NONFINITE, SPLITS, Score, Scores
+from pipeline.results.attribution_content import PointContent
 from pipeline.results.payback import break_even
 from pipeline.results.report_content import (
     AttributionContent,
@@ -132,6 +133,23 @@ def row_of(
     return MethodRow(**(made | fields))
 
 
+def points_of(
+    ids: np.ndarray, labels: np.ndarray, true_labels: np.ndarray | None, images: np.ndarray | None
+) -> tuple[PointContent, ...]:
+    """Return training points; images are (n_points, height, width), with channels behind if coloured."""
+    true_labels = labels if true_labels is None else true_labels
+    return tuple(
+        PointContent(
+            id=int(index),
+            split="training",
+            label=str(given) if given == true else f"{given} → {true}",
+            is_flipped=bool(given != true),
+            image=None if images is None else images[place],
+        )
+        for place, (index, given, true) in enumerate(zip(ids, labels, true_labels, strict=True))
+    )
+
+
 def set_of(
     p95: Mapping[str, tuple[float, float, float]],
     n_points: int = 4,
@@ -144,10 +162,12 @@ def set_of(
     made: dict[str, Any] = {
         "label": "coherent",
         "plugin": "coherent",
-        "ids": 11 * np.arange(n_points) + 7,
-        "labels": np.arange(n_points) % 10,
-        "true_labels": None,
-        "images": None,
+        "forgotten": points_of(
+            fields.pop("ids", 11 * np.arange(n_points) + 7),
+            fields.pop("labels", np.arange(n_points) % 10),
+            fields.pop("true_labels", None),
+            fields.pop("images", None),
+        ),
         "judges": JUDGES,
         "floor": {"klom": klom_of(floor, floor=floor), "accuracy": accuracy_of(0.0)},
         "before": rng.normal(8, 1.2, (N_MODELS, n_points)),

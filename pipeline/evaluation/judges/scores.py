@@ -49,6 +49,11 @@ class Score:
         difference = self.value - self.reference
         return {"lower": difference, "higher": -difference, "nearer": abs(difference)}[self.better]
 
+    @property
+    def of_retraining(self) -> float:
+        """The reference; without one, the value, which is the score of retraining if the row is a floor."""
+        return self.value if self.reference is None else self.reference
+
     def to_json(self) -> dict[str, Any]:
         """Return the row, JSON-ready."""
         reference = None if self.reference is None else float(self.reference)

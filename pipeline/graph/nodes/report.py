@@ -28,7 +28,7 @@ from pipeline.graph.reading.attribution_shown import (
 )
 from pipeline.graph.reading.forecast import forecast
 from pipeline.graph.reading.measured_time import core_seconds
-from pipeline.graph.reading.points_shown import Pictures, dataset_content, images_of
+from pipeline.graph.reading.points_shown import Pictures, dataset_content
 from pipeline.graph.result_rows import Spending, cost_of, snapshot_rows
 from pipeline.graph.shard_task import versions
 from pipeline.results.attribution_content import ForecastContent
@@ -141,7 +141,7 @@ class ReportPage(Node):
             model=self._words("model"),
             recipe=self._words("recipe", always=RECIPE_SHOWN),
             populations=populations,
-            attribution=self._attribution(work),
+            attribution=self._attribution(work, sets),
             sets=sets,
             studies=tuple(
                 StudyChapter(label, heading, _chapter(work, label))
@@ -188,10 +188,7 @@ class ReportPage(Node):
         return SetContent(
             label=label,
             plugin=plugin_name(self.forget_sets[label]),
-            ids=ids,
-            labels=labels[ids],
-            true_labels=pictures.true(ids),
-            images=images_of(work.examples.inputs_of(ids)),
+            forgotten=pictures.points(ids),
             judges=self.judges,
             floor=floors,
             before=read_point_margins(work.store, work.inputs["full"], self.layout, labels, ids),
@@ -204,17 +201,10 @@ class ReportPage(Node):
 
     def _forecast(self, work: Work, label: str, ids: Indices, pictures: Pictures) -> ForecastContent:
         """Return the prediction for a set, beside the result of retraining."""
-        tables = {
-            "full": work.inputs["full"],
-            "effect": work.inputs[f"effect/{label}"],
-            "oracle": work.inputs[f"oracle/{label}"],
-        }
-        return forecast_content(
-            forecast(work.store, **tables, layout=self.layout, labels=work.examples.labels),
-            label,
-            ids,
-            pictures,
-        )
+        names = {"full": "full", "effect": f"effect/{label}", "oracle": f"oracle/{label}"}
+        tables = {name: work.inputs[place] for name, place in names.items()}
+        found = forecast(work.store, **tables, layout=self.layout, labels=work.examples.labels)
+        return forecast_content(found, label, ids, pictures)
 
     def _row(self, work: Work, name: str, label: str, ids: Indices) -> MethodRow:
         unlearner, tables = (
@@ -260,7 +250,7 @@ class ReportPage(Node):
             else work.read(name, [column])[column][ids].astype(np.float64)
         )
 
-    def _attribution(self, work: Work) -> AttributionContent | None:
+    def _attribution(self, work: Work, sets: tuple[SetContent, ...]) -> AttributionContent | None:
         if not (self._has_effects or "score" in self.tables):
             return None
         about: dict[str, Any] = {
@@ -270,32 +260,21 @@ class ReportPage(Node):
         }
         if "score" in self.tables:
             score = work.store.summary(work.inputs["score"])
+            medians = {name.replace("_", " "): value for name, value in score["medians"].items()}
+            penalties = [f"{name} {value:.4g}" for name, value in medians.items() if "penalty" in name]
             about |= {
-                "penalty": ", ".join(
-                    f"{name.replace('_', ' ')} {value:.4g}"
-                    for name, value in score["medians"].items()
-                    if "penalty" in name
-                ),
+                "penalty": ", ".join(penalties),
                 "r2": score["r2_heldout"],
                 "r2_by_block": tuple(score["r2_heldout_by_block"]),
-                "lds": score["lds"],
                 "lds_interval": tuple(score["lds_interval"]),
-                "n_constant": score["n_constant"],
-                "n_flat": score["n_flat"],
+                **{name: score[name] for name in ("lds", "n_constant", "n_flat")},
             }
         about["curve"] = curve_content(work.read("curve")) if "curve" in self.tables else None
         if "forget_curve" in self.tables:
-            about["forgetting"] = forget_curve_contents(work.read("forget_curve"), self._klom_floors(work))
+            klom = next(label for label, judge in self.judges.items() if isinstance(judge, KlomJudge))
+            floors = {content.label: content.floor[klom].rows[0].value for content in sets}
+            about["forgetting"] = forget_curve_contents(work.read("forget_curve"), floors)
         return AttributionContent(**about)
-
-    def _klom_floors(self, work: Work) -> dict[str, float]:
-        """Return the floor of KLoM on each forget set; the page draws it beside the curve."""
-        klom = next(label for label, judge in self.judges.items() if isinstance(judge, KlomJudge))
-        floors = {
-            label: read_judged(work.store, work.inputs[f"floor/{klom}/{label}"]).scores
-            for label in self.forget_sets
-        }
-        return {label: scores.rows[0].value for label, scores in floors.items()}
 
     def _break_even(self, sets: tuple[SetContent, ...], populations: tuple[PopulationContent, ...]) -> str:
         if not any("effect" in unlearner.needs for unlearner in self.unlearners.values()):

@@ -1,7 +1,6 @@
 """The tables of attribution as the content that reports and pictures show."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from pipeline.graph.node import Work
 from pipeline.graph.nodes.evaluate import split_ids
 from pipeline.graph.nodes.influences import PointInfluences, read_examples
 from pipeline.graph.nodes.lds_curve import WORTHWHILE
-from pipeline.graph.reading.forecast import CLEAR, Forecast, summarise
+from pipeline.graph.reading.forecast import Forecast, summarise
 from pipeline.graph.reading.points_shown import Pictures
 from pipeline.results.attribution_content import (
     ChangeContent,
@@ -19,7 +18,6 @@ from pipeline.results.attribution_content import (
     ForecastContent,
     ForgetCurveContent,
     InfluenceContent,
-    SplitForecast,
     WeightContent,
 )
 
@@ -60,14 +58,11 @@ def forecast_content(
     examples = pictures.examples
     splits = split_ids(ids, examples.n_train, examples.n_points)
     others = np.concatenate([splits["retain"], splits["validation"]])
-    numbers = summarise(found, splits)
     return ForecastContent(
         label=label,
         forget=_changes(found, found.most_changed(ids, top), pictures),
         others=_changes(found, found.most_changed(others, top), pictures),
-        splits={
-            name: SplitForecast(**numbers[name], **_outcome(found, split)) for name, split in splits.items()
-        },
+        splits={name: summarise(found, split) for name, split in splits.items()},
     )
 
 
@@ -126,16 +121,3 @@ def _changes(found: Forecast, ids: Indices, pictures: Pictures) -> tuple[ChangeC
         )
         for index in ids.tolist()
     )
-
-
-def _outcome(found: Forecast, ids: Indices) -> dict[str, Any]:
-    """Return the result of retraining on a split, and the number of its points that the forecast got right.
-
-    A forecast is right if its error is at most CLEAR standard errors.
-    """
-    ids = ids[np.isfinite(found.change[ids])]
-    if found.actual is None or not len(ids):
-        return {"median_actual": None, "n_within": None}
-    off, error = np.abs(found.actual[ids] - found.after[ids]), found.standard_error[ids]
-    n_within = int((off <= CLEAR * error).sum()) if np.isfinite(error).all() else None
-    return {"median_actual": float(np.median(found.actual[ids])), "n_within": n_within}

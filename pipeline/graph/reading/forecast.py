@@ -3,7 +3,6 @@
 It gives margins before and after, and their standard errors.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from pipeline.core.arrays import Effects, Indices, Labels, Logits, PerPoint
 from pipeline.evaluation.accuracy import is_correct
 from pipeline.evaluation.margins import margin_slopes, margins
 from pipeline.graph.logits_layout import Layout, block_margins, read_blocks
+from pipeline.results.attribution_content import SplitForecast
 from pipeline.store.store import Store, TableRef
 
 # A change of more than this number of standard errors is called clear.
@@ -91,15 +91,38 @@ def margin_standard_error(logits: Effects, standard_error: Effects, labels: Labe
     return np.sqrt(np.square(margin_slopes(logits, labels) * standard_error).sum(axis=1))
 
 
-def summarise(found: Forecast, splits: Mapping[str, Indices]) -> dict[str, dict[str, Any]]:
-    """Return the forecast of each split in numbers, JSON-ready.
+def summarise(found: Forecast, ids: Indices) -> SplitForecast:
+    """Return the forecast of some points in numbers.
 
-    The numbers are margins in nats, how many points become wrong, and the share of changes that are clear.
-
-    Points without finite margins are left out. If a split has no other points, its numbers are None. Numbers
-    that rest on standard errors are None if these are not known.
+    Points without finite margins are left out. If there are no other points, their numbers are None. Numbers
+    that rest on standard errors are None if these are not known. A forecast is right if its error is at most
+    CLEAR standard errors.
     """
-    return {name: _summary(found, ids) for name, ids in splits.items()}
+    ids = ids[np.isfinite(found.change[ids])]
+    counts: dict[str, Any] = {
+        "n_points": len(ids),
+        "misclassified_before": int((~found.correct_before[ids]).sum()),
+        "misclassified_after": int((~found.correct_after[ids]).sum()),
+        "newly_misclassified": int((found.correct_before[ids] & ~found.correct_after[ids]).sum()),
+    }
+    if not len(ids):
+        return SplitForecast(**counts)
+    change, error = found.change[ids], found.standard_error[ids]
+    numbers: dict[str, Any] = {
+        "median_before": float(np.median(found.before[ids])),
+        "median_after": float(np.median(found.after[ids])),
+        "median_change": float(np.median(change)),
+        "largest_change": float(change[np.abs(change).argmax()]),
+    }
+    is_known = bool(np.isfinite(error).all())
+    if is_known:
+        numbers["median_standard_error"] = float(np.median(error))
+        numbers["share_clear"] = float((np.abs(change) > CLEAR * error).mean())
+    if found.actual is not None:
+        numbers["median_actual"] = float(np.median(found.actual[ids]))
+        off = np.abs(found.actual[ids] - found.after[ids])
+        counts |= {"n_within": int((off <= CLEAR * error).sum())} if is_known else {}
+    return SplitForecast(**counts, **numbers)
 
 
 def _block(logits: Logits, effect: Effects, standard_error: Effects, labels: Labels) -> dict[str, np.ndarray]:
@@ -119,34 +142,3 @@ def _mean(values: Float[np.ndarray, "n_models n_points"]) -> PerPoint:
     known = np.isfinite(values)
     total = np.where(known, values, 0.0).sum(axis=0, dtype=np.float64)
     return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)
-
-
-def _summary(found: Forecast, ids: Indices) -> dict[str, Any]:
-    ids = ids[np.isfinite(found.change[ids])]
-    turned = {
-        "n_points": len(ids),
-        "misclassified_before": int((~found.correct_before[ids]).sum()),
-        "misclassified_after": int((~found.correct_after[ids]).sum()),
-        "newly_misclassified": int((found.correct_before[ids] & ~found.correct_after[ids]).sum()),
-    }
-    if not len(ids):
-        return turned | dict.fromkeys(
-            (
-                "median_before",
-                "median_after",
-                "median_change",
-                "largest_change",
-                "median_standard_error",
-                "share_clear",
-            )
-        )
-    change, error = found.change[ids], found.standard_error[ids]
-    is_known = bool(np.isfinite(error).all())
-    return turned | {
-        "median_before": float(np.median(found.before[ids])),
-        "median_after": float(np.median(found.after[ids])),
-        "median_change": float(np.median(change)),
-        "largest_change": float(change[np.abs(change).argmax()]),
-        "median_standard_error": float(np.median(error)) if is_known else None,
-        "share_clear": float((np.abs(change) > CLEAR * error).mean()) if is_known else None,
-    }

@@ -33,25 +33,28 @@ class Pictures:
             true_labels=dataset.read_outline().labels if dataset.label_noise is not None else None,
         )
 
-    def point(self, index: int) -> PointContent:
-        """Return one point as reports show it."""
-        given = int(self.examples.labels[index])
-        true = given if self.true_labels is None else int(self.true_labels[index])
-        images = images_of(self.examples.inputs_of(np.array([index])))
-        return PointContent(
-            id=index,
-            split="training" if index < self.examples.n_train else "validation",
-            label=str(given) if true == given else f"{given} → {true}",
-            is_flipped=true != given,
-            image=None if images is None else images[0],
+    def points(self, ids: Indices) -> tuple[PointContent, ...]:
+        """Return points as reports show them."""
+        given = self.examples.labels[ids].tolist()
+        true = given if self.true_labels is None else self.true_labels[ids].tolist()
+        images = _images_of(self.examples.inputs_of(ids))
+        return tuple(
+            PointContent(
+                id=index,
+                split="training" if index < self.examples.n_train else "validation",
+                label=str(given[place]) if true[place] == given[place] else f"{given[place]} → {true[place]}",
+                is_flipped=true[place] != given[place],
+                image=None if images is None else images[place],
+            )
+            for place, index in enumerate(ids.tolist())
         )
 
-    def true(self, ids: Indices) -> Labels | None:
-        """Return the labels of ids before noise; None if none was added."""
-        return None if self.true_labels is None else self.true_labels[ids]
+    def point(self, index: int) -> PointContent:
+        """Return one point as reports show it."""
+        return self.points(np.array([index]))[0]
 
 
-def images_of(inputs: np.ndarray) -> np.ndarray | None:
+def _images_of(inputs: np.ndarray) -> np.ndarray | None:
     """Return inputs as (n, height, width) or (n, height, width, 3); None if they are no images."""
     if inputs.ndim == 4 and inputs.shape[1] in (1, 3):
         return inputs[:, 0] if inputs.shape[1] == 1 else np.moveaxis(inputs, 1, -1)

@@ -9,18 +9,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from pipeline.evaluation.judges.scores import Scores
 from pipeline.results.comparison_content import ComparedSet, Comparison, Entry
-from pipeline.results.formatting import in_unit
-from pipeline.show.figures.theme import COLOURS, canvas, shorten, themed
+from pipeline.results.formatting import in_unit, unit_suffix
+from pipeline.show.figures.theme import COLOURS, COLUMNS, WIDTH, head, key, legend, panels, shorten, themed
 
-_COLUMNS = 3
-# Inches: the height of a row of marks; the space above, between and below the panels; the space left of them
-# for the labels of methods.
-_ROW, _TOP, _BETWEEN, _BOTTOM, _LEFT = 0.27, 0.35, 0.75, 0.85, 1.55
-WIDTH = 11.0
+# The height of a row of marks in inches.
+_ROW = 0.27
 # Shape and dashes distinguish experiments as well as colour does, for print and for colour-blind readers.
 Dashes = tuple[int, tuple[int, ...]]
 _MARKS: tuple[tuple[str, str, Dashes], ...] = (
@@ -42,22 +38,23 @@ def comparison_figure(comparison: Comparison) -> Figure:
     """
     sets, n_experiments = comparison.sets, len(comparison.names)
     labels = list(dict.fromkeys(method.label for one in sets for method in one.methods))
-    n_columns = min(len(sets), _COLUMNS)
-    n_lines = -(-len(sets) // n_columns)
-    panel = _ROW * max(n_experiments, 1.5) * len(labels) + 0.2
-    height = n_lines * panel + (n_lines - 1) * _BETWEEN + _TOP + _BOTTOM
     axis = _Axis(comparison)
     with themed():
-        figure = canvas(WIDTH, height)
-        figure.subplots_adjust(
-            _LEFT / WIDTH, _BOTTOM / height, 0.99, 1 - _TOP / height, 0.07, _BETWEEN / panel
+        figure, axes = panels(
+            len(sets),
+            height=_ROW * max(n_experiments, 1.5) * len(labels) + 0.2,
+            left=1.55 / WIDTH,
+            right=0.99,
+            top=0.35,
+            between=0.75,
+            bottom=0.85,
+            wide=0.07,
         )
-        for number, one in enumerate(sets):
-            ax = figure.add_subplot(n_lines, n_columns, number + 1)
+        for number, (ax, one) in enumerate(zip(axes, sets, strict=True)):
             _draw_frame(ax, one, labels, axis)
             ax.set_yticks(
                 range(len(labels)),
-                [shorten(label, 22) for label in labels] if number % n_columns == 0 else [""] * len(labels),
+                [shorten(label, 22) if number % COLUMNS == 0 else "" for label in labels],
             )
             for place in range(n_experiments):
                 _draw_experiment(ax, one, labels, place, n_experiments, axis)
@@ -104,8 +101,7 @@ class _Axis:
     def prepare(self, ax: Axes) -> None:
         """Set scale, range, ticks and label."""
         room = 0.08 * (self.high - self.low)
-        named = "" if self.unit in ("", "fraction") else f" ({self.unit})"
-        ax.set_xlabel(f"{self._content.title}, {self._content.floor.split}{named}")
+        ax.set_xlabel(f"{self._content.title}, {self._content.floor.split}{unit_suffix(self.unit)}")
         if not self.is_log:
             ax.set_xlim(self.low - room, self.high + room)
             return
@@ -133,18 +129,15 @@ class _Axis:
 
 def _floor(scores: Mapping[str, Scores]) -> float:
     """Return the first judge's score of retraining."""
-    first = next(iter(scores.values())).rows[0]
-    return first.value if first.reference is None else first.reference
+    return next(iter(scores.values())).rows[0].of_retraining
 
 
 def _draw_frame(ax: Axes, one: ComparedSet, labels: Sequence[str], axis: _Axis) -> None:
-    ax.set_title(shorten(one.label, 36), loc="left", fontsize=10.5, fontweight="bold")
+    head(ax, one.label)
     axis.prepare(ax)
     ax.set_ylim(len(labels) - 0.5, -0.5)
-    ax.tick_params(length=0)
     ax.tick_params(axis="y", labelsize=9, labelcolor=COLOURS["ink"])
-    ax.grid(axis="x", color=COLOURS["line"], linewidth=0.6, alpha=0.7)
-    ax.set_axisbelow(True)
+    ax.grid(axis="x")
     for row in range(0, len(labels), 2):
         ax.axhspan(row - 0.5, row + 0.5, color=COLOURS["quiet"], alpha=0.08, linewidth=0)
 
@@ -193,19 +186,7 @@ def _legend(figure: Figure, names: Sequence[str]) -> None:
     handles = []
     for place, name in enumerate(names):
         shape, colour, dashes = mark(place)
-        label, shown = f"{shorten(name, 24)}: methods, and its floor as a line", COLOURS[colour]
-        handles.append(
-            Line2D(
-                [], [], label=label, color=shown, linestyle=dashes, linewidth=1.3, marker=shape, markersize=6
-            )
-        )
+        label = f"{shorten(name, 24)}: methods, and its floor as a line"
+        handles.append(key(label, colour, linestyle=dashes, linewidth=1.3, marker=shape, markersize=6))
     n_columns = min(len(handles), 3)
-    figure.legend(
-        handles=handles,
-        loc="lower center",
-        ncols=n_columns,
-        fontsize=8.5,
-        handlelength=3.2,
-        columnspacing=2,
-        labelcolor=COLOURS["muted"],
-    )
+    legend(figure, handles, loc="lower center", ncols=n_columns, handlelength=3.2, columnspacing=2)

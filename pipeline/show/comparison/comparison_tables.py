@@ -4,12 +4,13 @@ They show the headline of every judge and the cost in each experiment, and the s
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 from pipeline.evaluation.judges.base import Judge
 from pipeline.evaluation.judges.scores import Score, Scores
 from pipeline.results.comparison_content import ComparedSet, Comparison, Entry, Method
-from pipeline.results.formatting import in_unit, percent, span_in_unit
-from pipeline.results.score_tables import SHADE_NOTE, counted, distance, shade, short_cell
+from pipeline.results.formatting import in_unit, percent
+from pipeline.results.score_tables import SHADE_NOTE, counted, full_cell, short_cell
 from pipeline.results.tables import (
     Cell,
     Column,
@@ -52,11 +53,7 @@ def headline_table(comparison: Comparison) -> Table:
 
     The score of retraining stands in brackets.
     """
-    floor = comparison.floor
-
-    def show(value: float) -> str:
-        return in_unit(value, floor.unit)
-
+    floor, show = comparison.floor, partial(in_unit, unit=comparison.floor.unit)
     sections = [
         Section(
             title=one.label,
@@ -86,19 +83,15 @@ def _short(entry: Entry | None, comparison: Comparison) -> Cell:
 def _columns(comparison: Comparison, name: str) -> Iterator[Column]:
     for label, judge in comparison.judges.items():
         first = comparison.sets[0].floor[0][label].rows[0]
-
-        def show(value: float, unit: str = first.unit) -> str:
-            return in_unit(value, unit)
-
-        yield number_column(
-            f"{judge.title(first.statistic)}, {first.split}", group=name, show=show, better=first.better
-        )
+        title, show = f"{judge.title(first.statistic)}, {first.split}", partial(in_unit, unit=first.unit)
+        yield number_column(title, group=name, show=show, better=first.better)
     yield number_column("cost", group=name, show=percent)
 
 
 def _section(one: ComparedSet, number: int, comparison: Comparison, lead: str | None) -> Section:
+    judges = comparison.judges
     floors = [
-        cell for floor in one.floor for cell in (*_floor_cells(comparison.judges, floor), Cell(value=1.0))
+        value for floor in one.floor for value in (*(floor[of].rows[0].of_retraining for of in judges), 1.0)
     ]
     retraining = row_of(
         Cell(value="retraining", under=("the floor",)), *floors, tone=Tone.REFERENCE, competes=False
@@ -112,12 +105,6 @@ def _section(one: ComparedSet, number: int, comparison: Comparison, lead: str | 
             *(_line(method, comparison, is_lead=method.label == lead) for method in one.methods),
         ),
     )
-
-
-def _floor_cells(judges: Mapping[str, Judge], floor: Mapping[str, Scores]) -> Iterator[Cell]:
-    for label in judges:
-        first = floor[label].rows[0]
-        yield Cell(value=first.value if first.reference is None else first.reference)
 
 
 def _line(method: Method, comparison: Comparison, *, is_lead: bool) -> Row:
@@ -143,9 +130,7 @@ def _score(scores: Scores | None, judge: Judge, warnings: Sequence[str]) -> Cell
     if scores is None:
         return Cell()
     first, *others = scores.of(scores.headline).values()
-    interval = "" if first.interval is None else span_in_unit(first.interval, first.unit)
-    under = [interval, distance(first, judge), *(_of_split(score) for score in others), *warnings]
-    return Cell(value=first.value, under=tuple(part for part in under if part), shade=shade(first, judge))
+    return full_cell(first, judge, [*(_of_split(score) for score in others), *warnings])
 
 
 def _of_split(score: Score) -> str:

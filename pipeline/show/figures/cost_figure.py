@@ -12,14 +12,11 @@ from pipeline.results.report_content import MethodRow, Role, SetContent
 from pipeline.show.figures.placement import Box, place
 from pipeline.show.figures.score_axis import ScoreAxis
 from pipeline.show.figures.snapshot_curves import SnapshotCurve, boxes_along, draw_curve, legend_handle
-from pipeline.show.figures.theme import COLOURS, canvas, shorten, themed
+from pipeline.show.figures.theme import COLOURS, COLUMNS, head, key, legend, panels, shorten, themed
 
-_COLUMNS = 3
 # The width of the slot for 0, as a share of the logarithmic part of the cost axis. If there are fewer decades
 # than FEW, each has a second tick.
 SLOT, FEW = 0.18, 2.2
-# Inches above, between and below the panels, for titles, axes and the legend.
-_TOP, _BETWEEN, _BOTTOM = 0.3, 0.85, 0.8
 # Shape and fill show the role as well as colour does, for print and for colour-blind readers.
 MARKERS = {
     Role.DATAMODEL: ("o", "accent", True, "uses the datamodel"),
@@ -36,27 +33,30 @@ def cost_figure(sets: Sequence[SetContent]) -> Figure:
 
     The score of retraining is a band, and the worst value is a line.
     """
-    n_columns = min(len(sets), _COLUMNS)
-    n_lines = -(-len(sets) // n_columns)
     costs = [row.cost.fraction for content in sets for row in content.judged]
     costs += [cost for content in sets for row in content.judged for cost, _ in content.curve_of(row)]
     scale, values = _Scale(costs), ScoreAxis.of(sets)
-    panel = max(3.0, 0.21 * max(len(content.judged) for content in sets))
     roles = {row.role for content in sets for row in content.judged}
     has_curves = any(_curves(content, scale, values) for content in sets)
-    # Seven entries of the legend do not fit side by side.
-    bottom = _BOTTOM + (0.2 if len(roles) + has_curves > 5 else 0)
-    height = n_lines * panel + (n_lines - 1) * _BETWEEN + _TOP + bottom
     with themed():
-        figure = canvas(11.0, height)
-        figure.subplots_adjust(0.052, bottom / height, 0.995, 1 - _TOP / height, 0.06, _BETWEEN / panel)
-        for number, content in enumerate(sets):
-            ax = figure.add_subplot(n_lines, n_columns, number + 1)
+        figure, axes = panels(
+            len(sets),
+            height=max(3.0, 0.21 * max(len(content.judged) for content in sets)),
+            left=0.052,
+            right=0.995,
+            top=0.3,
+            between=0.85,
+            # Seven entries of the legend do not fit side by side.
+            bottom=1.0 if len(roles) + has_curves > 5 else 0.8,
+            wide=0.06,
+        )
+        for ax, content in zip(axes, sets, strict=True):
             _draw_panel(ax, content, scale, values)
             # The panels of a row share the vertical axis.
-            ax.set_ylabel(values.label if number % n_columns == 0 else "")
-            ax.tick_params(labelleft=number % n_columns == 0)
-            _label_points(ax, content, scale, values, 66 // n_columns)
+            is_first = axes.index(ax) % COLUMNS == 0
+            ax.set_ylabel(values.label if is_first else "")
+            ax.tick_params(labelleft=is_first)
+            _label_points(ax, content, scale, values, 66 // min(len(sets), COLUMNS))
         _legend(figure, roles, has_curves=has_curves)
     return figure
 
@@ -96,13 +96,11 @@ class _Scale:
 
 
 def _draw_panel(ax: Axes, content: SetContent, scale: _Scale, values: ScoreAxis) -> None:
-    ax.set_title(shorten(content.label, 36), loc="left", fontsize=10.5, fontweight="bold")
+    head(ax, content.label)
     ax.set_xlim(*scale.ends)
     values.prepare(ax)
     ax.set_xticks(list(scale.ticks()), list(scale.ticks().values()))
-    ax.tick_params(length=0)
-    ax.grid(axis="y", color=COLOURS["line"], linewidth=0.6, alpha=0.7)
-    ax.set_axisbelow(True)
+    ax.grid(axis="y")
     ax.set_xlabel("cost of a request, of one retraining")
     ax.axhspan(*values.band(content), color=COLOURS["oracle"], alpha=0.16, linewidth=0)
     values.draw_worst(ax)
@@ -221,26 +219,9 @@ def _draw_leader(ax: Axes, box: Box, pixel: tuple[float, float], point: tuple[fl
 def _legend(figure: Figure, roles: set[Role], *, has_curves: bool) -> None:
     marks = [MARKERS[role] for role in MARKERS if role in roles] + [RETRAIN]
     handles = [
-        Line2D(
-            [],
-            [],
-            linestyle="",
-            marker=shape,
-            markersize=7,
-            label=text,
-            color=COLOURS[colour],
-            markerfacecolor=COLOURS[colour] if full else "none",
-        )
+        key(text, colour, marker=shape, markersize=7, markerfacecolor=COLOURS[colour] if full else "none")
         for shape, colour, full, text in marks
     ]
     handles += [legend_handle()] if has_curves else []
     n_columns = len(handles) if len(handles) < 7 else -(-len(handles) // 2)
-    figure.legend(
-        handles=handles,
-        loc="lower center",
-        ncols=n_columns,
-        fontsize=8.5,
-        handletextpad=0.2,
-        columnspacing=1.6,
-        labelcolor=COLOURS["muted"],
-    )
+    legend(figure, handles, loc="lower center", ncols=n_columns, handletextpad=0.2, columnspacing=1.6)

@@ -13,7 +13,7 @@ from matplotlib.ticker import NullLocator
 
 from pipeline.results.attribution_content import CurveContent, ForgetCurveContent
 from pipeline.show.figures.score_axis import prepare_root_axis
-from pipeline.show.figures.theme import COLOURS, canvas, shorten, themed
+from pipeline.show.figures.theme import COLOURS, canvas, legend, shorten, themed
 from pipeline.show.report.attribution_words import curve_words
 
 # Lines are named for at most this many sets; with more, the names would overlap.
@@ -62,7 +62,7 @@ def curve_figure(curve: CurveContent, forgetting: Sequence[ForgetCurveContent] =
             )
         ax.set_ylabel("LDS on held-out models")
         first, _, rest = curve_words(curve).rpartition(" gained ")
-        ax.set_title(f"{first}\ngained {rest}", loc="left", fontsize=9.5, linespacing=1.5)
+        ax.set_title(f"{first}\ngained {rest}", linespacing=1.5)
         if forgetting:
             _draw_forgetting(axes[1], forgetting)
     return figure
@@ -90,18 +90,9 @@ def _draw_forgetting(ax: Axes, forgetting: Sequence[ForgetCurveContent]) -> None
     top = max([nothing, floor, *drawn])
     prepare_root_axis(ax, 1.01 * top, 1.1 * top)
     ax.set_ylabel("P95 KLoM (nats)")
-    ax.set_title(
-        "Forgotten points, if the predictions were the outputs (DM-Direct)", loc="left", fontsize=9.5
-    )
+    ax.set_title("Forgotten points, if the predictions were the outputs (DM-Direct)")
     # The legend is below the axis, where it covers no line.
-    ax.legend(
-        fontsize=8,
-        ncols=2,
-        loc="upper left",
-        bbox_to_anchor=(-0.02, -0.24),
-        borderaxespad=0,
-        labelcolor=COLOURS["muted"],
-    )
+    legend(ax, fontsize=8, ncols=2, loc="upper left", bbox_to_anchor=(-0.02, -0.24), borderaxespad=0)
 
 
 def _by_models(ax: Axes, n_models: Sequence[int]) -> None:
@@ -111,6 +102,4 @@ def _by_models(ax: Axes, n_models: Sequence[int]) -> None:
     ax.xaxis.set_minor_locator(NullLocator())
     ax.margins(x=0.09, y=0.16)
     ax.set_xlabel("subset models")
-    ax.tick_params(length=0)
-    ax.grid(axis="y", color=COLOURS["line"], linewidth=0.6, alpha=0.7)
-    ax.set_axisbelow(True)
+    ax.grid(axis="y")

@@ -3,14 +3,11 @@
 They show what one value of KLoM means.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
@@ -21,10 +18,20 @@ from pipeline.results.report_content import (
     SetContent,
     best_of,
     chosen_row,
-    point_label,
     ranked_points,
 )
-from pipeline.show.figures.theme import COLOURS, canvas, shades, shorten, themed
+from pipeline.show.figures.theme import (
+    COLOURS,
+    WIDTH,
+    canvas,
+    grey_range,
+    key,
+    legend,
+    shorten,
+    show,
+    themed,
+    write,
+)
 
 _N_BINS = 26
 
@@ -46,7 +53,7 @@ def margin_figure(content: SetContent) -> Figure | None:
         {"median point": int(order[len(order) // 2])} if len(order) > 1 else {}
     )
     with themed():
-        figure = canvas(11.0, 0.85 + 1.55 * len(points))
+        figure = canvas(WIDTH, 0.85 + 1.55 * len(points))
         height = figure.get_figheight()
         widths = [0.62, *[1.0] * len(rows)]
         grid = GridSpec(
@@ -78,9 +85,7 @@ def margin_figure(content: SetContent) -> Figure | None:
                     edges,
                     _colour(row),
                 )
-                ax.set_title(
-                    shorten(row.label, 30) if line == 0 else "", loc="left", fontsize=9.5, fontweight="bold"
-                )
+                ax.set_title(shorten(row.label, 30) if line == 0 else "", fontweight="bold")
                 ax.set_title(
                     _point_title(content, row, point), loc="right", fontsize=8.5, color=COLOURS["muted"]
                 )
@@ -108,35 +113,11 @@ def _shown(content: SetContent) -> list[MethodRow]:
 
 def _draw_point(ax: Axes, content: SetContent, title: str, point: int) -> None:
     ax.set_axis_off()
-    about = f"{title}\nid {int(content.ids[point])}\nlabel {point_label(content, point)}"
-    if content.images is None:
-        ax.text(
-            0,
-            1,
-            about,
-            transform=ax.transAxes,
-            va="top",
-            fontsize=8.5,
-            linespacing=1.5,
-            color=COLOURS["muted"],
-        )
-        return
-    low, high = float(np.nanmin(content.images)), float(np.nanmax(content.images))
-    inset = ax.inset_axes((0.0, 0.0, 0.46, 1.0), anchor="NW")
-    inset.imshow(
-        shades(content.images[point], low, high), cmap="gray", vmin=0, vmax=1, interpolation="bicubic"
-    )
-    inset.set_axis_off()
-    ax.text(
-        0.52,
-        1,
-        about,
-        transform=ax.transAxes,
-        va="top",
-        fontsize=8.5,
-        linespacing=1.5,
-        color=COLOURS["muted"],
-    )
+    shown = content.forgotten[point]
+    if shown.image is not None:
+        show(ax.inset_axes((0.0, 0.0, 0.46, 1.0), anchor="NW"), shown, grey_range(content.forgotten))
+    about = f"{title}\nid {shown.id}\nlabel {shown.label}"
+    write(ax, 0 if shown.image is None else 0.52, 1, about, linespacing=1.5)
 
 
 def _draw_histograms(
@@ -153,7 +134,7 @@ def _draw_histograms(
     ax.set_yticks([])
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.spines["left"].set_visible(False)
-    ax.tick_params(length=0, labelsize=8)
+    ax.tick_params(labelsize=8)
     finite = after[np.isfinite(after)]
     notes = [
         (0.0, "left", int(np.sum(finite < edges[0])), "← {} further down"),
@@ -162,16 +143,7 @@ def _draw_histograms(
     ]
     for x, side, count, words in notes:
         if count:
-            ax.text(
-                x,
-                0.92,
-                words.format(count),
-                transform=ax.transAxes,
-                ha=side,
-                va="top",
-                fontsize=8,
-                color=COLOURS[colour],
-            )
+            write(ax, x, 0.92, words.format(count), ha=side, fontsize=8, color=COLOURS[colour])
 
 
 def _edges(before: _Sample, oracle: _Sample, after: _Sample) -> _Edges:
@@ -198,18 +170,9 @@ def _colour(row: MethodRow) -> str:
 
 
 def _legend(figure: Figure) -> None:
-    handles: Sequence[Patch | Line2D] = (
-        Line2D(
-            [], [], color=COLOURS["quiet"], linewidth=1.1, linestyle=(0, (3, 2)), label="before unlearning"
-        ),
-        Line2D([], [], color=COLOURS["accent"], linewidth=1.7, label="after unlearning (solid line)"),
+    handles = [
+        key("before unlearning", "quiet", linewidth=1.1, linestyle=(0, (3, 2))),
+        key("after unlearning (solid line)", "accent", linestyle="-", linewidth=1.7),
         Patch(color=COLOURS["oracle"], alpha=0.38, label="retrained without the set (oracles)"),
-    )
-    figure.legend(
-        handles=handles,
-        loc="lower left",
-        ncols=3,
-        fontsize=8.5,
-        labelcolor=COLOURS["muted"],
-        borderaxespad=0.4,
-    )
+    ]
+    legend(figure, handles, loc="lower left", ncols=3, borderaxespad=0.4)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from pipeline.results.formatting import in_unit
+from pipeline.results.formatting import in_unit, unit_suffix
 from pipeline.show.figures.theme import COLOURS, canvas, themed
 
 COLOUR_OF_SPLIT = {"forget": "rival", "retain": "accent", "validation": "oracle"}
@@ -43,12 +43,10 @@ def points_figure(points: Mapping[str, Float[np.ndarray, " _"]], *, title: str, 
             )
             ax.plot([p95], [0.95], "o", color=colour, markersize=6, markeredgecolor=COLOURS["paper"])
         ax.set_ylim(0, 1.03)
-        ax.set_xlabel(f"{title}{'' if unit in ('', 'fraction') else f' ({unit})'}")
+        ax.set_xlabel(f"{title}{unit_suffix(unit)}")
         ax.set_ylabel("share of points at or below")
-        ax.tick_params(length=0)
-        ax.grid(color=COLOURS["line"], linewidth=0.6, alpha=0.7)
-        ax.set_axisbelow(True)
+        ax.grid()
         if ax.lines:
             ax.legend(loc="lower right", fontsize=8.5)
-        ax.set_title("Dots mark 95% of the points", loc="left", fontsize=9.5)
+        ax.set_title("Dots mark 95% of the points")
     return figure

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from pipeline.evaluation.judges.scores import Better, Score, Yardstick
-from pipeline.results.formatting import in_unit
+from pipeline.results.formatting import in_unit, unit_suffix
 from pipeline.results.report_content import SetContent
 from pipeline.show.figures.theme import COLOURS
 
@@ -42,12 +42,11 @@ class ScoreAxis:
         ]
         scores += [score for content in sets for row in content.judged for _, score in content.curve_of(row)]
         yardstick, better, unit = first.judge.yardstick, first.main.better, first.main.unit
-        named = "" if unit in ("", "fraction") else f" ({unit})"
         low, top = _range(scores)
         if better == "lower" and yardstick.worst is not None:
             low, top = 0.0, yardstick.worst
         return cls(
-            label=f"{first.title} on {first.place}{named}",
+            label=f"{first.title} on {first.place}{unit_suffix(unit)}",
             unit=unit,
             better=better,
             yardstick=yardstick,

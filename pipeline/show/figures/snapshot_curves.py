@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from pipeline.show.figures.placement import Box
-from pipeline.show.figures.theme import COLOURS
+from pipeline.show.figures.theme import COLOURS, key
 
 # Methods of one role share a colour; their lines differ by dashes.
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1.2, 1.2)), (0, (5, 1.6, 1.2, 1.6)))
@@ -78,5 +78,4 @@ def boxes_along(ax: Axes, places: Sequence[_Place]) -> list[Box]:
 
 def legend_handle() -> Line2D:
     """Return the entry of the legend for the lines."""
-    look: dict[str, Any] = {"linewidth": 1.3, "marker": ".", "markersize": 6, "color": COLOURS["muted"]}
-    return Line2D([], [], label=" snapshots along the way", **look)
+    return key(" snapshots along the way", "muted", linestyle="-", linewidth=1.3, marker=".", markersize=6)

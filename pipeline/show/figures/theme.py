@@ -7,19 +7,23 @@ import html
 import io
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
 from matplotlib import style
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
+from matplotlib.lines import Line2D
 
-# Pages take these colours as CSS variables; report.css has a second set for dark mode. PNGs show the values
-# here.
+from pipeline.results.attribution_content import PointContent
+
+# Each colour is a CSS variable of the page, which has a second set for dark mode. PNGs show the values here.
 COLOURS = {
     "ink": "#1b2230",
     "muted": "#5d6675",
@@ -32,27 +36,40 @@ COLOURS = {
     "flipped": "#a3361f",
 }
 PNG_DPI = 160
+# The width of a figure in inches, and the number of panels side by side.
+WIDTH, COLUMNS = 11.0, 3
 # matplotlib's settings belong to the whole process: two threads that draw at once would mix them up.
 _DRAWING = threading.RLock()
 STYLE = {
+    "axes.axisbelow": True,
     "axes.edgecolor": COLOURS["line"],
     "axes.facecolor": "none",
     "axes.labelcolor": COLOURS["muted"],
     "axes.spines.right": False,
     "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 9.5,
     "figure.facecolor": COLOURS["paper"],
     "font.family": "DejaVu Sans",
     "font.size": 9,
+    "grid.alpha": 0.7,
+    "grid.color": COLOURS["line"],
+    "grid.linewidth": 0.6,
     "hatch.linewidth": 0.6,
     "image.composite_image": False,
+    "legend.fontsize": 8.5,
     "legend.frameon": False,
     "svg.fonttype": "none",
     "text.color": COLOURS["ink"],
     "text.parse_math": False,
     "xtick.color": COLOURS["line"],
     "xtick.labelcolor": COLOURS["muted"],
+    "xtick.major.size": 0,
+    "xtick.minor.size": 0,
     "ytick.color": COLOURS["line"],
     "ytick.labelcolor": COLOURS["muted"],
+    "ytick.major.size": 0,
+    "ytick.minor.size": 0,
 }
 
 
@@ -76,32 +93,85 @@ def canvas(width: float, height: float) -> Figure:
 def sheet(figure: Figure) -> Axes:
     """Return empty axes over the whole figure, in inches from its lower left corner.
 
-    Many small pictures are drawn into one sheet, because each pair of axes takes 20 ms.
+    Many small pictures share one sheet, because each pair of axes of its own takes 20 ms.
     """
     width, height = figure.get_size_inches()
-    ax: Axes = figure.add_axes((0, 0, 1, 1))
+    ax = figure.add_axes((0, 0, 1, 1))
     ax.set_axis_off()
     ax.set(xlim=(0, width), ylim=(0, height), autoscale_on=False)
     return ax
 
 
-def draw_image(
-    ax: Axes,
-    image: Shaped[np.ndarray, "height width *channels"],
-    limits: tuple[float, float],
+def panels(
+    n: int,
     *,
+    height: float,
     left: float,
+    right: float,
     top: float,
-    size: float,
-) -> None:
-    """Draw one image into a square of a sheet, centred, in its own proportions.
+    between: float,
+    bottom: float,
+    wide: float,
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure of n panels, at most COLUMNS in a line, each height inches high.
 
-    limits are the values shown as black and as white.
+    left, right and wide are shares of the width; wide is the space between two panels, in widths of a panel.
+    top, between and bottom are in inches.
     """
-    height, width = np.array(image.shape[:2]) * size / max(image.shape[:2])
+    n_columns = min(n, COLUMNS)
+    n_lines = -(-n // n_columns)
+    whole = n_lines * height + (n_lines - 1) * between + top + bottom
+    figure = canvas(WIDTH, whole)
+    figure.subplots_adjust(left, bottom / whole, right, 1 - top / whole, wide, between / height)
+    return figure, [figure.add_subplot(n_lines, n_columns, number + 1) for number in range(n)]
+
+
+def head(ax: Axes, label: str) -> None:
+    """Write the label of a forget set above its panel."""
+    ax.set_title(shorten(label, 36), fontsize=10.5, fontweight="bold")
+
+
+def key(label: str, colour: str, **look: Any) -> Line2D:
+    """Return an entry of a legend; without a linestyle it is a mark alone."""
+    return Line2D([], [], label=label, color=COLOURS[colour], **({"linestyle": ""} | look))
+
+
+def legend(on: Figure | Axes, handles: Sequence[Artist] | None = None, **place: Any) -> None:
+    """Draw a legend in muted letters; without handles it names what is drawn."""
+    place |= {} if handles is None else {"handles": handles}
+    on.legend(labelcolor=COLOURS["muted"], **place)
+
+
+def write(on: Figure | Axes, x: float, y: float, text: str, **look: Any) -> None:
+    """Write small muted text below a place given in shares of the figure or the axes."""
+    muted: dict[str, Any] = {"va": "top", "fontsize": 8.5, "color": COLOURS["muted"]}
+    muted |= {"transform": on.transAxes} if isinstance(on, Axes) else {}
+    on.text(x, y, text, **(muted | look))
+
+
+def grey_range(points: Iterable[PointContent]) -> tuple[float, float]:
+    """Return the lowest and the highest value of the images of points, (0, 1) if there are none."""
+    known = [point.image for point in points if point.image is not None]
+    return (float(min(map(np.nanmin, known))), float(max(map(np.nanmax, known)))) if known else (0.0, 1.0)
+
+
+def show(ax: Axes, point: PointContent, grey: tuple[float, float]) -> None:
+    """Draw the image of a point, if it has one, into axes that show nothing else."""
+    ax.set_axis_off()
+    if point.image is not None:
+        ax.imshow(shades(point.image, *grey), cmap="gray", vmin=0, vmax=1, interpolation="bicubic")
+
+
+def show_on_sheet(
+    page: Axes, point: PointContent, grey: tuple[float, float], *, left: float, top: float, size: float
+) -> None:
+    """Draw the image of a point, if it has one, into a square of a sheet: centred, in its own proportions."""
+    if point.image is None:
+        return
+    height, width = np.array(point.image.shape[:2]) * size / max(point.image.shape[:2])
     x, y = left + (size - width) / 2, top - (size - height) / 2
-    ax.imshow(
-        shades(image, *limits),
+    page.imshow(
+        shades(point.image, *grey),
         cmap="gray",
         vmin=0,
         vmax=1,

@@ -6,18 +6,20 @@ The page shows them as SVG, and everything else as PNG.
 import math
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from pipeline.results.report_content import Report, SetContent, chosen_row, point_label, ranked_points
+from pipeline.results.attribution_content import PointContent
+from pipeline.results.report_content import Report, SetContent, chosen_row, ranked_points
 from pipeline.show.figures.cost_figure import cost_figure
 from pipeline.show.figures.curve_figure import curve_figure
 from pipeline.show.figures.forecast_figure import forecast_figure
 from pipeline.show.figures.influence_figure import influence_figure
 from pipeline.show.figures.margin_figure import margin_figure
-from pipeline.show.figures.theme import COLOURS, canvas, draw_image, sheet, svg, themed
+from pipeline.show.figures.theme import canvas, grey_range, sheet, show_on_sheet, svg, themed, write
 
 MAX_IMAGES = 60
 
@@ -61,35 +63,30 @@ def drawings(report: Report) -> dict[str, Drawing]:
     return {name: Drawing(figure, about) for name, (figure, about) in drawn.items() if figure is not None}
 
 
-def shown_points(content: SetContent) -> list[int]:
+def shown_points(content: SetContent) -> list[PointContent]:
     """Return the forgotten points that a report pictures, worst first by the row that it follows."""
     row = chosen_row(content)
-    order = np.arange(len(content.ids)) if row is None else ranked_points(content, row)
-    return [int(point) for point in order[:MAX_IMAGES]]
+    order = np.arange(len(content.forgotten)) if row is None else ranked_points(content, row)
+    return [content.forgotten[point] for point in order[:MAX_IMAGES]]
 
 
 def image_figure(content: SetContent) -> Figure | None:
     """Return the forgotten images with id and label; None if the inputs are no images."""
-    if content.images is None:
-        return None
     points = shown_points(content)
+    if points[0].image is None:
+        return None
     n_columns = max(4, min(12, len(points)))
-    limits = float(np.nanmin(content.images)), float(np.nanmax(content.images))
+    grey = grey_range(content.forgotten)
     with themed():
         figure = canvas(0.92 * n_columns, 1.16 * math.ceil(len(points) / n_columns) + 0.1)
-        ax = sheet(figure)
+        page = sheet(figure)
         for number, point in enumerate(points):
             line, column = divmod(number, n_columns)
             left, top = 0.05 + 0.92 * column, figure.get_figheight() - 0.36 - 1.16 * line
-            draw_image(ax, content.images[point], limits, left=left, top=top, size=0.78)
-            ax.text(
-                left + 0.39,
-                top + 0.04,
-                f"#{content.ids[point]}\n{point_label(content, point)}",
-                ha="center",
-                fontsize=7.5,
-                color=COLOURS["muted"],
-            )
+            show_on_sheet(page, point, grey, left=left, top=top, size=0.78)
+            look: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 7.5}
+            text = f"#{point.id}\n{point.label}"
+            write(page, left + 0.39, top + 0.05, text, transform=page.transData, **look)
     return figure
 
 

@@ -7,12 +7,12 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 from markupsafe import Markup
 
-from pipeline.results.report_content import Report, SetContent, chosen_row, point_label
+from pipeline.results.attribution_content import PointContent
+from pipeline.results.report_content import Report, SetContent, chosen_row
 from pipeline.results.tables import Table
-from pipeline.show.figures.theme import COLOURS, image_png
+from pipeline.show.figures.theme import grey_range, image_png
 from pipeline.show.page import render_template
 from pipeline.show.report.report_figures import Drawing, set_name, shown_points
 from pipeline.show.report.report_tables import (
@@ -27,16 +27,6 @@ from pipeline.show.report.report_words import Verdict, summary, verdict
 
 
 @dataclass(frozen=True)
-class Tile:
-    """One forgotten image: a data URI and the text under it."""
-
-    source: str
-    id: int
-    label: str
-    is_flipped: bool
-
-
-@dataclass(frozen=True)
 class _Section:
     """The part of the page for one forget set."""
 
@@ -45,7 +35,7 @@ class _Section:
     measures: tuple[tuple[str, str], ...]
     follows: str
     margins: Markup | None
-    tiles: tuple[Tile, ...]
+    tiles: list[tuple[str, PointContent]]
     foreseen: Table | None
     forecast: Markup | None
     influences: tuple[Markup, ...]
@@ -70,7 +60,6 @@ def render(report: Report, drawn: Mapping[str, Drawing]) -> str:
             len(content.curve_of(row)) > 1 for content in report.sets for row in content.judged
         ),
         curve=pictures.get("lds_by_models"),
-        colours=COLOURS,
         title="Scores" if first is None else first.title,
         place="points" if first is None else first.place,
         judges=judge_notes(report.sets),
@@ -95,21 +84,11 @@ def _section(content: SetContent, number: int, pictures: Mapping[str, Markup]) -
     )
 
 
-def _tiles(content: SetContent) -> tuple[Tile, ...]:
-    if content.images is None:
-        return ()
-    low, high = float(np.nanmin(content.images)), float(np.nanmax(content.images))
-    return tuple(
-        Tile(
-            source=_data_uri(image_png(content.images[point], low, high)),
-            id=int(content.ids[point]),
-            label=point_label(content, point),
-            is_flipped=content.true_labels is not None
-            and bool(content.true_labels[point] != content.labels[point]),
-        )
+def _tiles(content: SetContent) -> list[tuple[str, PointContent]]:
+    """Return the pictured points of a set, each with its image as a data URI."""
+    grey = grey_range(content.forgotten)
+    return [
+        (f"data:image/png;base64,{base64.b64encode(image_png(point.image, *grey)).decode()}", point)
         for point in shown_points(content)
-    )
-
-
-def _data_uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+        if point.image is not None
+    ]

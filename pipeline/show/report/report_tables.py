@@ -86,7 +86,7 @@ def judge_notes(sets: tuple[SetContent, ...]) -> list[tuple[str, str]]:
 
 
 def _section(content: SetContent, number: int, columns: Sequence[ScoreColumn], *, shares: bool) -> Section:
-    n_points, winner = len(content.ids), judge(content).winner
+    n_points, winner = len(content.forgotten), judge(content).winner
     chosen = "" if content.plugin == content.label else f", chosen by {content.plugin}"
     floor = (column.reference(content.floor) for column in columns)
     label = Cell(value="retraining", under=("the floor",))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from pipeline.results.tables import Table
-from pipeline.show.figures.theme import COLOURS, png, svg
-from pipeline.show.page import template_environment
+from pipeline.show.figures.theme import png, svg
+from pipeline.show.page import render_template
 from pipeline.studies.convex.chapter import chapter_tables, linear_figures
 from pipeline.studies.convex.chapter.chapter_content import ConvexContent, LinearContent
 from pipeline.studies.convex.chapter.chapter_words import panel_title
@@ -40,25 +40,19 @@ class Example:
 
 def render_chapter(content: ConvexContent) -> str:
     """Return the chapter as HTML: a section for a page with the style of the report."""
-    return (
-        template_environment(TEMPLATES)
-        .get_template("convex_chapter.html.j2")
-        .render(
-            examples=[_example(*pair) for pair in content.examples().items()],
-            data=data_parts(content),
-            left_out=content.left_out,
-            guarantees=guarantee_part(content),
-        )
+    return render_template(
+        "convex_chapter.html.j2",
+        TEMPLATES,
+        examples=[_example(*pair) for pair in content.examples().items()],
+        data=data_parts(content),
+        left_out=content.left_out,
+        guarantees=guarantee_part(content),
     )
 
 
 def render_page(content: ConvexContent, chapter: str) -> str:
     """Return a separate page that holds the chapter."""
-    return (
-        template_environment(TEMPLATES)
-        .get_template("convex_page.html.j2")
-        .render(title=content.title, chapter=Markup(chapter), colours=COLOURS)
-    )
+    return render_template("convex_page.html.j2", TEMPLATES, title=content.title, chapter=Markup(chapter))
 
 
 def chapter_figures(content: ConvexContent) -> dict[str, bytes]:

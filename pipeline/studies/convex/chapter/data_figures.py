@@ -106,7 +106,7 @@ def sweeps_figure(content: DataContent) -> Figure:
                 )
                 ax.margins(x=0.08)
             if column:
-                above.set_title(f"by {called}", loc="left", fontsize=9.5)
+                above.set_title(f"by {called}")
         for ax in (grid[0][0], grid[1][2]):
             ax.legend(fontsize=8)
     return figure
@@ -211,13 +211,9 @@ def _draw_told(ax: Axes, content: DataContent) -> None:
     ax.minorticks_off()
     ax.set_title(
         "P95 KLoM on forgotten points\nunder noise on the weights, nats",
-        loc="left",
-        fontsize=9.5,
         linespacing=1.5,
     )
-    ax.tick_params(length=0, which="both")
-    ax.grid(axis="x", color=COLOURS["line"], linewidth=0.6, alpha=0.7)
-    ax.set_axisbelow(True)
+    ax.grid(axis="x")
 
 
 def _colour(row: Mapping[str, Any]) -> str:
@@ -240,7 +236,5 @@ def _frame(ax: Axes, title: str, along: str) -> None:
     )
     ax.minorticks_off()
     ax.set_xlabel(along)
-    ax.set_title(title, loc="left", fontsize=9.5, linespacing=1.5)
-    ax.tick_params(length=0, which="both")
-    ax.grid(axis="y", color=COLOURS["line"], linewidth=0.6, alpha=0.7)
-    ax.set_axisbelow(True)
+    ax.set_title(title, linespacing=1.5)
+    ax.grid(axis="y")

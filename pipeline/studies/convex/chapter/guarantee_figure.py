@@ -85,9 +85,7 @@ def _frame(ax: Axes, method: str, cases: Sequence[CaseContent], least: float) ->
     said = (
         f"noise hides a difference of {share_left(first['assumed'])}; there was {share_left(first['actual'])}"
     )
-    ax.set_title(f"{method[0].upper()}{method[1:]}\n{said}", loc="left", fontsize=9.5, linespacing=1.5)
+    ax.set_title(f"{method[0].upper()}{method[1:]}\n{said}", linespacing=1.5)
     ax.set_xlabel("retrained models taken for unlearned (FPR)")
-    ax.tick_params(length=0, which="both")
-    ax.grid(color=COLOURS["line"], linewidth=0.6, alpha=0.7)
-    ax.set_axisbelow(True)
+    ax.grid()
     ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(-0.02, -0.17), labelspacing=0.4, handlelength=2.6)

@@ -217,10 +217,8 @@ def _frame(ax: Axes, title: str, said: str, along: str) -> None:
     ax.yaxis.set_major_formatter(lambda value, _: power(value))
     ax.minorticks_off()
     ax.set_xlabel(along)
-    ax.set_title(f"{title}\n{said}" if said else title, loc="left", fontsize=9.5, linespacing=1.5)
-    ax.tick_params(length=0, which="both")
-    ax.grid(axis="y", color=COLOURS["line"], linewidth=0.6, alpha=0.7)
-    ax.set_axisbelow(True)
+    ax.set_title(f"{title}\n{said}" if said else title, linespacing=1.5)
+    ax.grid(axis="y")
 
 
 def _room(figure: Figure, n_rows: int) -> None:
