@@ -6,6 +6,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.results.tables import Column, Table, one_line
+from pipeline.show.colours import COLOURS
 from pipeline.show.markdown import code_span, escape, table_markdown
 
 
@@ -19,7 +20,7 @@ def render_template(name: str, package: str = "pipeline.show", **values: Any) ->
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     made.filters |= {"one_line": one_line, "literal": literal, "code": code, "markdown": markdown}
-    made.globals["table_html"] = table_html
+    made.globals |= {"table_html": table_html, "colours": COLOURS}
     return made.get_template(name).render(**values)
 
 

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from pipeline.evaluation.judges.scores import Scores
 from pipeline.results.comparison_content import ComparedSet, Comparison, Entry
 from pipeline.results.formatting import in_unit, unit_suffix
-from pipeline.show.figures.theme import COLOURS, COLUMNS, WIDTH, head, key, legend, panels, shorten, themed
+from pipeline.show.colours import COLOURS
+from pipeline.show.figures.theme import COLUMNS, WIDTH, head, key, legend, panels, shorten, themed
 
 # The height of a row of marks in inches.
 _ROW = 0.27

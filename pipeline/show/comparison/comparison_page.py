@@ -13,7 +13,7 @@ from pipeline.results.score_tables import distance
 from pipeline.show.comparison.comparison_figure import comparison_figure
 from pipeline.show.comparison.comparison_tables import compared_table, settings_table
 from pipeline.show.comparison.comparison_words import headline, nearness
-from pipeline.show.figures.theme import COLOURS, svg
+from pipeline.show.figures.theme import svg
 from pipeline.show.page import render_template
 
 
@@ -35,7 +35,6 @@ def render_comparison(comparison: Comparison) -> str:
     return render_template(
         "comparison.html.j2",
         comparison=comparison,
-        colours=COLOURS,
         headline=headline(comparison),
         cards=[_card(one, comparison, lead) for one in comparison.sets],
         figure=Markup(

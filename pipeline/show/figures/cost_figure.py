@@ -9,10 +9,11 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from pipeline.results.report_content import MethodRow, Role, SetContent
+from pipeline.show.colours import COLOURS
 from pipeline.show.figures.placement import Box, place
 from pipeline.show.figures.score_axis import ScoreAxis
 from pipeline.show.figures.snapshot_curves import SnapshotCurve, boxes_along, draw_curve, legend_handle
-from pipeline.show.figures.theme import COLOURS, COLUMNS, head, key, legend, panels, shorten, themed
+from pipeline.show.figures.theme import COLUMNS, head, key, legend, panels, shorten, themed
 
 # The width of the slot for 0, as a share of the logarithmic part of the cost axis. If there are fewer decades
 # than FEW, each has a second tick.

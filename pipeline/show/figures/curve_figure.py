@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from pipeline.results.attribution_content import CurveContent, ForgetCurveContent
+from pipeline.show.colours import COLOURS
 from pipeline.show.figures.score_axis import prepare_root_axis
-from pipeline.show.figures.theme import COLOURS, canvas, legend, shorten, themed
+from pipeline.show.figures.theme import canvas, legend, shorten, themed
 from pipeline.show.report.attribution_words import curve_words
 
 # Lines are named for at most this many sets; with more, the names would overlap.

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.results.attribution_content import ChangeContent, ForecastContent
+from pipeline.show.colours import COLOURS
 from pipeline.show.figures.theme import (
-    COLOURS,
     WIDTH,
     canvas,
     grey_range,

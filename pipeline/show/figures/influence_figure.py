@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from pipeline.results.attribution_content import InfluenceContent, PointContent, WeightContent
 from pipeline.results.formatting import give_or_take
 from pipeline.results.tables import number
+from pipeline.show.colours import COLOURS
 from pipeline.show.figures.theme import (
-    COLOURS,
     WIDTH,
     canvas,
     grey_range,
@@ -27,7 +27,7 @@ from pipeline.show.figures.theme import (
 _COLUMNS = 8
 # Inches: the left end of the tiles and the room above; the width of a tile, the distance from one to the next
 # and the size of an image; the height of a line of tiles with their text, and of the heading above.
-LEFT, _EDGE = 2.1, 0.08
+_LEFT, _EDGE = 2.1, 0.08
 _TILE, _PITCH, _SIZE = 0.97, 1.125, 0.9
 LINE, HEADING = 1.52, 0.3
 # Points pictured at most on each side; a table can be longer.
@@ -84,10 +84,10 @@ def _tiles(content: InfluenceContent, sides: dict[str, tuple[WeightContent, ...]
         write(page, 0.13, top - 1.72, about, linespacing=1.6, transform=inches)
         for name, side in sides.items():
             look: dict[str, Any] = {"fontweight": "bold", "color": COLOURS[COLOUR[name]]}
-            write(page, LEFT, top, _heading(name, content), fontsize=9.5, transform=inches, **look)
+            write(page, _LEFT, top, _heading(name, content), fontsize=9.5, transform=inches, **look)
             for number, weight in enumerate(side):
                 line, column = divmod(number, _COLUMNS)
-                left, upper = LEFT + _PITCH * column, top - HEADING - LINE * line
+                left, upper = _LEFT + _PITCH * column, top - HEADING - LINE * line
                 middle = left + _TILE / 2
                 show_on_sheet(page, weight.point, grey, left=middle - _SIZE / 2, top=upper, size=_SIZE)
                 _draw_weight(page, left, upper - _SIZE, weight, COLOUR[name], strongest)
@@ -95,7 +95,7 @@ def _tiles(content: InfluenceContent, sides: dict[str, tuple[WeightContent, ...]
                 text: dict[str, Any] = {"ha": "center", "transform": inches, "fontsize": 7.5, "color": red}
                 write(page, middle, upper - _SIZE - 0.28, _name(weight.point, content), **text)
             if not side:
-                write(page, LEFT, top - HEADING, "none", transform=inches)
+                write(page, _LEFT, top - HEADING, "none", transform=inches)
             top -= HEADING + LINE * lines[name]
     return figure
 

@@ -20,18 +20,8 @@ from pipeline.results.report_content import (
     chosen_row,
     ranked_points,
 )
-from pipeline.show.figures.theme import (
-    COLOURS,
-    WIDTH,
-    canvas,
-    grey_range,
-    key,
-    legend,
-    shorten,
-    show,
-    themed,
-    write,
-)
+from pipeline.show.colours import COLOURS
+from pipeline.show.figures.theme import WIDTH, canvas, grey_range, key, legend, shorten, show, themed, write
 
 _N_BINS = 26
 

@@ -10,7 +10,8 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from pipeline.results.formatting import in_unit, unit_suffix
-from pipeline.show.figures.theme import COLOURS, canvas, themed
+from pipeline.show.colours import COLOURS
+from pipeline.show.figures.theme import canvas, themed
 
 COLOUR_OF_SPLIT = {"forget": "rival", "retain": "accent", "validation": "oracle"}
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from pipeline.evaluation.judges.scores import Better, Score, Yardstick
 from pipeline.results.formatting import in_unit, unit_suffix
 from pipeline.results.report_content import SetContent
-from pipeline.show.figures.theme import COLOURS
+from pipeline.show.colours import COLOURS
 
 # If lower scores are better, values near 0 matter most, so the axis grows with the square root.
 ROOT_TICKS = (0, 0.5, 1, 2, 4, 6, 8, 10)

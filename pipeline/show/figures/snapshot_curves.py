@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from pipeline.show.colours import COLOURS
 from pipeline.show.figures.placement import Box
-from pipeline.show.figures.theme import COLOURS, key
+from pipeline.show.figures.theme import key
 
 # Methods of one role share a colour; their lines differ by dashes.
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1.2, 1.2)), (0, (5, 1.6, 1.2, 1.6)))

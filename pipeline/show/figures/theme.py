@@ -22,19 +22,8 @@ from matplotlib.image import imsave
 from matplotlib.lines import Line2D
 
 from pipeline.results.attribution_content import PointContent
+from pipeline.show.colours import COLOURS
 
-# Each colour is a CSS variable of the page, which has a second set for dark mode. PNGs show the values here.
-COLOURS = {
-    "ink": "#1b2230",
-    "muted": "#5d6675",
-    "line": "#d5dae2",
-    "quiet": "#8b93a1",
-    "paper": "#ffffff",
-    "accent": "#1f5fd0",
-    "rival": "#b3530b",
-    "oracle": "#0b8468",
-    "flipped": "#a3361f",
-}
 PNG_DPI = 160
 # The width of a figure in inches, and the number of panels side by side.
 WIDTH, COLUMNS = 11.0, 3

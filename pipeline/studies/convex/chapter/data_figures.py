@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.show.figures.theme import COLOURS, canvas, themed
+from pipeline.show.colours import COLOURS
+from pipeline.show.figures.theme import canvas, themed
 from pipeline.studies.convex.chapter.chapter_content import DataContent
 from pipeline.studies.convex.chapter.chapter_words import course_words
 from pipeline.studies.convex.chapter.display_names import removal_name

@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.show.figures.theme import COLOURS, canvas, themed
+from pipeline.show.colours import COLOURS
+from pipeline.show.figures.theme import canvas, themed
 from pipeline.studies.convex.chapter.chapter_content import CaseContent, GuaranteeContent
 from pipeline.studies.convex.chapter.number_formats import power, share_left
 

@@ -12,7 +12,8 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.show.figures.theme import COLOURS, canvas, themed
+from pipeline.show.colours import COLOURS
+from pipeline.show.figures.theme import canvas, themed
 from pipeline.studies.convex.chapter.chapter_content import LinearContent
 from pipeline.studies.convex.chapter.chapter_words import panel_title
 from pipeline.studies.convex.chapter.display_names import MODES, algorithm_name
