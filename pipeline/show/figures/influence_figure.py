@@ -16,7 +16,7 @@ _COLUMNS = 8
 # Inches: the height of a line of tiles with the text under them, and of the heading above the lines.
 LINE, HEADING = 1.52, 0.3
 # The left end of the tiles, as a share of the width.
-LEFT = 2.1 / WIDTH
+TILES_LEFT = 2.1 / WIDTH
 # Points pictured at most on each side; a table can be longer.
 _MOST = 24
 HEADINGS = {
@@ -70,7 +70,7 @@ def _tiles(content: InfluenceContent, sides: dict[str, tuple[WeightContent, ...]
             colour = COLOURS[COLOUR[name]]
             write(
                 figure,
-                LEFT,
+                TILES_LEFT,
                 top / height,
                 _heading(name, content),
                 fontsize=9.5,
@@ -82,7 +82,7 @@ def _tiles(content: InfluenceContent, sides: dict[str, tuple[WeightContent, ...]
                 lines[name],
                 _COLUMNS,
                 figure,
-                LEFT,
+                TILES_LEFT,
                 (bottom + 0.62) / height,
                 0.995,
                 (top - HEADING) / height,
@@ -92,7 +92,7 @@ def _tiles(content: InfluenceContent, sides: dict[str, tuple[WeightContent, ...]
             for number, weight in enumerate(side):
                 _draw_tile(figure, grid[number], weight, content, name, strongest, grey)
             if not side:
-                write(figure, LEFT, (top - HEADING) / height, "none")
+                write(figure, TILES_LEFT, (top - HEADING) / height, "none")
             top = bottom
     return figure
 
