@@ -68,8 +68,11 @@ class Ledger(Listener):
     """
 
     def __init__(self, graph: Graph, store: Store) -> None:
-        self._experiment, self._digest, self._store = graph.experiment, graph.digest, store
+        self._name, self._digest, self._store = graph.experiment.name, graph.digest, store
         self._path = f"{_FOLDER}/{graph.experiment.name}-{graph.digest}"
+        # Addresses are left out, because they may hold a password and a store may move.
+        tree = graph.experiment.model_dump(mode="json", exclude={"store": {"uri"}, "tracking": {"uri"}})
+        self._config = yaml_text.dump(tree).encode()
         self._seen: Mapping[str, NodeState] | None = None
         self._written: dict[str, bytes] = {}
         self._writer = threading.Thread()
@@ -82,10 +85,8 @@ class Ledger(Listener):
         if progress.states is self._seen or self._writer.is_alive() or time.monotonic() < self._next:
             return
         self._seen = progress.states
-        # Addresses are left out, because they may hold a password and a store may move.
-        tree = self._experiment.model_dump(mode="json", exclude={"store": {"uri"}, "tracking": {"uri"}})
         files = {
-            f"{self._path}.yaml": yaml_text.dump(tree).encode(),
+            f"{self._path}.yaml": self._config,
             f"{self._path}.json": json.dumps(self._account(progress.states), indent=1).encode(),
         }
         self._writer = threading.Thread(target=self._write, args=(files,), name="ledger", daemon=True)
@@ -114,7 +115,7 @@ class Ledger(Listener):
             }
             for state in states.values()
         ]
-        return {"name": self._experiment.name, "digest": self._digest, "nodes": nodes}
+        return {"name": self._name, "digest": self._digest, "nodes": nodes}
 
     def _write(self, files: Mapping[str, bytes]) -> None:
         try:

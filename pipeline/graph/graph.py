@@ -92,6 +92,7 @@ class Graph:
     digest: str
     _resolved: dict[str, Indices] = field(default_factory=dict, compare=False, repr=False)
     _revisions: dict[str, list[dict[str, Any]]] = field(default_factory=dict, compare=False, repr=False)
+    _settings: dict[str, dict[str, Any]] = field(default_factory=dict, compare=False, repr=False)
 
     def find(self, kind: type[N], **fields: Any) -> N | None:
         """Return the first node of a kind whose fields have these values; None if there is none."""
@@ -227,7 +228,7 @@ class Graph:
             )
             if asked[name] is None:
                 return None
-        return digest([node.stage, node.settings(), asked])
+        return digest([node.stage, self._settings_of(node), asked])
 
     def _version(
         self, node: Node, states: Mapping[str, NodeState], inputs: Mapping[str, TableRef]
@@ -261,6 +262,12 @@ class Graph:
         if node.key not in self._revisions:
             self._revisions[node.key] = [revision(plugin) for plugin in node.plugins()]
         return self._revisions[node.key]
+
+    def _settings_of(self, node: Node) -> dict[str, Any]:
+        """Return the settings of a node; they are computed once, because every survey asks for them."""
+        if node.key not in self._settings:
+            self._settings[node.key] = node.settings()
+        return self._settings[node.key]
 
     def _data_of(self, node: Node) -> str | None:
         """Return the digest of the experiment's data; None for a node that does not read the data."""
