@@ -64,6 +64,10 @@ SMALLEST: dict[str, Any] = {
 }
 
 
+# These benchmarks learn from the default number of models, which is twice that of the demonstration.
+LEARNT_FROM = ("populations.subset.n_models=1000", "populations.designed.n_models=2000")
+
+
 def fewer_models(changed: Sequence[str], at_most: int) -> list[str]:
     """Return the settings that limit the populations of the changed demonstration to at_most models."""
     populations = read_experiment(None, changed, None).populations
@@ -82,10 +86,11 @@ def judge(
 ) -> Judged:
     """Run the demonstration with other settings up to its verdicts, or up to an earlier stage.
 
+    It learns from LEARNT_FROM unless settings say otherwise.
     Tables that the store has already are not computed again. With at_most no population has more models than
     that.
     """
-    changed = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+    changed = [*LEARNT_FROM, *(f"{key}={json.dumps(value)}" for key, value in settings.items())]
     fewer = [] if at_most is None else fewer_models(changed, at_most)
     session = open_session(None, [*changed, *fewer, *overrides, "tracking.uri=none"], store)
     progress = Walk(

@@ -131,7 +131,7 @@ def main() -> None:
         undisturbed = time.monotonic() - begun
         store, n_shards = Path(folder) / "killed", len(tables(reference))
         killed = kill_drivers(dmm, store, moments(rng, arguments.kills, 0, n_shards // 2))
-        workers = kill_workers(
+        workers, gave_up = kill_workers(
             Dmm(dmm.settings, "ray"),
             store,
             rng,
@@ -140,6 +140,7 @@ def main() -> None:
         figures = {
             "drivers_killed": killed,
             "workers_killed": workers,
+            "runs_that_gave_up_a_task": gave_up,
             "tables_equal": tables(store) == tables(reference),
             "n_shards": n_shards,
             "mlflow": parents(store),
@@ -217,16 +218,33 @@ def check_status(dmm: Dmm, store: Path, number: int) -> None:
             sys.exit(f"after kill {number}: status says {node}, but {listed} are listed")
 
 
-def kill_workers(dmm: Dmm, store: Path, rng: random.Random, at: list[int]) -> int:
-    """Kill a Ray worker at each number of finished shards; the run must still succeed."""
-    process, killed = dmm.start(store), 0
+def kill_workers(dmm: Dmm, store: Path, rng: random.Random, at: list[int]) -> tuple[int, int]:
+    """Kill a Ray worker at each number of finished shards; the run must still succeed.
+
+    A run gives up a task whose process died three times, and says so. It is then started again. Return the
+    number of workers killed and of runs that gave up a task.
+    """
+    process, killed, gave_up = dmm.start(store), 0, 0
     for n_shards in at:
-        until(process, store, n_shards)
+        if not until(process, store, n_shards):
+            gave_up += not ended_as_promised(process)
+            process = dmm.start(store)
         killed += next(kills(process, rng), False)
+    while not ended_as_promised(process):
+        gave_up += 1
+        process = dmm.start(store)
+    return killed, gave_up
+
+
+def ended_as_promised(process: "subprocess.Popen[str]") -> bool:
+    """Wait for a run, and return whether it succeeded; the only other promise is to name lost processes."""
     answer = process.communicate()[0]
-    if process.returncode != 0:
+    if process.returncode == 0:
+        return True
+    failures = json.loads(answer.splitlines()[-1]).get("failures", [])
+    if not failures or not all("its process died 3 times" in failure["error"] for failure in failures):
         sys.exit(f"a run whose workers were killed ended with {process.returncode}: {answer}")
-    return killed
+    return False
 
 
 def kills(driver: "subprocess.Popen[str]", rng: random.Random) -> Iterator[bool]:

@@ -326,7 +326,7 @@ def test_the_schema_knows_every_plugin(dmm: Dmm) -> None:
 def test_the_demonstration_needs_no_config(dmm: Dmm) -> None:
     plan = answer(dmm("plan", "--json", "--store", "store")[1])
     wanted = {node["node"]: node["wanted"] for node in plan["nodes"]}
-    assert (wanted["train/subset"], wanted["train/designed"]) == (1000, 2000)
+    assert (wanted["train/subset"], wanted["train/designed"]) == (500, 1000)
     assert {name.split("/")[1] for name in wanted if name.startswith("forget/")} == {
         "coherent",
         "random",
