@@ -14,7 +14,8 @@ FORMER_ENTRIES["jobs.convex"] = "--only studies"
 if sys.argv[:1] == ["-m"]:
     for _module in FORMER_ENTRIES.keys() & set(sys.orig_argv):
         print(
-            f"dmm: python -m {_module} has gone; write python -m jobs.run {FORMER_ENTRIES[_module]}",
+            f"dmm: `python -m {_module}` no longer exists; use `python -m jobs.run "
+            f"{FORMER_ENTRIES[_module]}`",
             file=sys.stderr,
         )
         sys.exit(2)

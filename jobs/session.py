@@ -138,14 +138,14 @@ def refuse_places_that_vanish(experiment: Experiment) -> None:
     uri, view = experiment.store.uri, experiment.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI", "")
     if local_folder(uri) is not None and not Path(uri.removeprefix("file://")).is_absolute():
         raise ConfigError(
-            f"store {uri!r} is relative, but a Ray job runs in a temporary folder that vanishes; give an "
-            "absolute path that all nodes mount, "
-            "or an object store, with --store"
+            f"store {uri!r} is a relative path, but a Ray job runs in a temporary folder that is "
+            "deleted afterwards; give an absolute path that all nodes mount, or an object store, "
+            "with --store"
         )
     if view.startswith("sqlite:///") and not Path(view.removeprefix("sqlite:///")).is_absolute():
         raise ConfigError(
-            f"tracking.uri {view!r} is relative, but a Ray job runs in a temporary folder that vanishes; "
-            "give sqlite:////absolute/path or a server"
+            f"tracking.uri {view!r} is a relative path, but a Ray job runs in a temporary folder "
+            "that is deleted afterwards; give sqlite:////absolute/path or a server"
         )
 
 
@@ -205,8 +205,8 @@ def check_learnt_from(experiment: Experiment) -> None:
         experiment.estimator.check_count(fewest)
     except ConfigError as error:
         raise ConfigError(
-            f"estimator: {error} (so few are the first share of the curve, where populations.heldout are "
-            "scored)"
+            f"estimator: {error} (the first point of the learning curve, scored on "
+            "populations.heldout, uses so few models)"
         ) from error
 
 
@@ -257,7 +257,7 @@ def check_populations(experiment: Experiment, examples: Examples) -> None:
     scouts = experiment.populations.scout
     if looks(experiment) and scouts.source is None and not scouts.keep_states:
         raise ConfigError(
-            "attribution looks at the data through scouts, whose weights are not kept; set "
+            "attribution reads the weights of the scouts, which are not kept; set "
             "populations.scout.keep_states=true"
         )
 

@@ -66,7 +66,10 @@ def attribute_point(
     _check(top, picture, examples.n_train)
     node = _fit_of(session)
     if class_ is not None and "logits" not in node.outputs:
-        raise ConfigError(f"--class {class_}: this attribution is of margins only; leave --class out")
+        raise ConfigError(
+            f"--class {class_} needs effects on logits, but this attribution covers margins only; "
+            "leave --class out"
+        )
     keys = {name: parent.key for name, parent in node.parents().items()}
     states = _compute(session, screen, keys.values(), executor)
     tables = {name: states[key].table for name, key in keys.items()}
@@ -112,7 +115,9 @@ def predict_removal(
     graph = session.graph
     effect = graph.find(EffectNode, forget_set=label)
     if effect is None:
-        raise ConfigError(f"no unlearner of this config uses effects, so none are predicted; {ADD_ONE}")
+        raise ConfigError(
+            f"no unlearner of this config uses predicted effects, so there are none to show; {ADD_ONE}"
+        )
     keys = {
         "full": graph.get(Models, role="full").key,
         "effect": effect.key,
@@ -154,9 +159,9 @@ def _compute(session: Session, screen: Console, keys: Iterable[str], executor: s
     if all(states[key].status == "done" for key in wanted):
         return states
     screen.print(
-        f"{session.experiment.name}: computing what this rests on in {session.store.uri}, "
-        f"{models_to_train(states, wanted)}; "
-        "Ctrl-C at any time, the same command resumes",
+        f"{session.experiment.name}: computing the tables that this answer needs in "
+        f"{session.store.uri}, {models_to_train(states, wanted)}. Ctrl-C stops it; the same "
+        "command resumes it",
         soft_wrap=True,
     )
     display = open_display(screen)
@@ -169,8 +174,8 @@ def _compute(session: Session, screen: Console, keys: Iterable[str], executor: s
     if progress.failures:
         failure = progress.failures[0]
         raise ExecutionError(
-            f"{failure.key} {failure.start}-{failure.stop} failed: {failure.error}; mend the cause and run "
-            "the same command again"
+            f"{failure.key} {failure.start}-{failure.stop} failed: {failure.error}; fix the cause "
+            "and run the same command again"
         )
     return dict(progress.states)
 
@@ -178,7 +183,9 @@ def _compute(session: Session, screen: Console, keys: Iterable[str], executor: s
 def _fit_of(session: Session) -> Fit:
     node = session.graph.find(Fit)
     if node is None:
-        raise ConfigError(f"no unlearner of this config uses a datamodel, so there is none to ask; {ADD_ONE}")
+        raise ConfigError(
+            f"no unlearner of this config uses a datamodel, so there is none to read; {ADD_ONE}"
+        )
     return node
 
 
@@ -199,8 +206,8 @@ def _point_of(target: str, examples: Examples) -> int:
     if point >= examples.n_points:
         last = examples.n_points - 1
         raise DataError(
-            f"--target {point} is no point; training points are 0 to {examples.n_train - 1}, validation "
-            f"points {examples.n_train} to {last}"
+            f"--target {point} is not the id of a point; training points are 0 to "
+            f"{examples.n_train - 1}, validation points {examples.n_train} to {last}"
         )
     return point
 
@@ -230,7 +237,7 @@ def _check_picture(picture: Path) -> None:
     if picture.suffix != ".png" or not picture.parent.is_dir() or picture.is_dir():
         raise ConfigError(f"--output {picture}: expected the path of a .png file in a folder that exists")
     if not os.access(picture if picture.exists() else picture.parent, os.W_OK):
-        raise ConfigError(f"--output {picture} cannot be written; choose a folder that can be")
+        raise ConfigError(f"--output {picture} cannot be written; choose a folder with write permission")
 
 
 def _n_models(session: Session) -> int | None:

@@ -74,14 +74,14 @@ def compare_experiments(
 
     if len(configs) < 2:
         raise ConfigError(
-            f"`dmm compare` was given {len(configs)} config; name two or more, such as `dmm compare "
-            "convex.yaml digits.yaml --store URI`"
+            f"`dmm compare` needs at least two configs but got {len(configs)}; name them, such as "
+            "`dmm compare convex.yaml digits.yaml --store URI`"
         )
     sessions = [open_one(path) for path in configs]
     if len({session.store.uri for session in sessions}) > 1:
         raise ConfigError(
-            f"these experiments lie in {len({session.store.uri for session in sessions})} stores; name the "
-            "one that holds all with --store"
+            f"these experiments are in {len({session.store.uri for session in sessions})} different "
+            "stores; give the store that holds all of them with --store"
         )
     labels = _check([session.graph for session in sessions], configs)
     surveys = [_finished(session, path, labels) for session, path in zip(sessions, configs, strict=True)]
@@ -112,12 +112,12 @@ def _check(graphs: Sequence[Graph], configs: Sequence[str]) -> list[str]:
         one, other = graph.experiment, other_graph.experiment
         if graph.digest == other_graph.digest:
             raise ConfigError(
-                f"{path} and {other_path} are the same experiment, {one.name}; name two that differ"
+                f"{path} and {other_path} describe the same experiment, {one.name}; give two different ones"
             )
         if one.name == other.name:
             raise ConfigError(
-                f"{path} and {other_path} are both called {one.name!r}; give one of them another `name`, so "
-                "that the page can tell them apart"
+                f"{path} and {other_path} both have the name {one.name!r}; give one of them another "
+                "`name`, so that the page can tell them apart"
             )
         _check_judged_alike(one, other)
     experiments = [graph.experiment for graph in graphs]
@@ -127,8 +127,8 @@ def _check(graphs: Sequence[Graph], configs: Sequence[str]) -> list[str]:
     if not labels:
         known = "; ".join(f"{one.name} has {', '.join(one.forget_sets)}" for one in experiments)
         raise ConfigError(
-            f"these experiments have no forget set label in common: {known}; label alike what is to be "
-            "compared"
+            f"these experiments have no forget set label in common: {known}; give the same label to "
+            "the forget sets that you want to compare"
         )
     return labels
 
@@ -145,10 +145,10 @@ def _check_judged_alike(one: Experiment, other: Experiment) -> None:
         differences = _differing([_flat(describe(each)) for each in (judge, other_judge)])
         said = "; ".join(f"judges.{label}.{key} {' and '.join(values)}" for key, values in differences)
     else:
-        said = f"the first of judges is {label} and {other_label}"
+        said = f"the first judge is {label} in one and {other_label} in the other"
     raise ConfigError(
-        f"{one.name} and {other.name} are not judged alike ({said}); scores compare only where they are "
-        "computed alike, so make these equal"
+        f"{one.name} and {other.name} use different judge settings ({said}); scores are "
+        "comparable only with equal settings, so make these equal"
     )
 
 
@@ -178,10 +178,9 @@ def _finished(session: Session, path: str, labels: Sequence[str]) -> Mapping[str
     if missing:
         first = f"{missing[0].node.key}, {missing[0].status}"
         raise MissingShardsError(
-            f"{experiment.name} is not finished in {session.store.uri}: {len(missing)} of {len(needed)} "
-            "tables that a comparison reads are not there (first: "
-            f"{first}); `dmm run {shlex.quote(path)} --store {shlex.quote(session.store.uri)}` makes them, "
-            "then compare again"
+            f"{experiment.name} is not finished in {session.store.uri}: {len(missing)} of "
+            f"{len(needed)} tables that a comparison reads are missing (first: {first}); run `dmm "
+            f"run {shlex.quote(path)} --store {shlex.quote(session.store.uri)}`, then compare again"
         )
     return states
 

@@ -65,8 +65,8 @@ def export_easydub(session: Session, path: str) -> dict[str, Any]:
         written = writer.write(place, exported)
     except OSError as error:
         raise DataError(
-            f"--to {path} cannot be written ({error.strerror or error}); choose a folder that can be, with "
-            "enough room"
+            f"--to {path} cannot be written ({error.strerror or error}); choose a writable folder "
+            "with enough free space"
         ) from error
     named = {"path": str(root), "layout": "easydub", **names, "epoch": place.epoch, "forget_sets": numbers}
     return {**named, **written, "judged_by": _judging(place)}
@@ -85,7 +85,8 @@ def _done(session: Session, keys: list[str]) -> dict[str, NodeState]:
         if states[key].status != "done":
             left = models_to_train(states, with_dependencies(session.graph, keys))
             raise MissingShardsError(
-                f"{key} is {states[key].status}; `dmm run --until train` makes it, {left}, then export again"
+                f"{key} is {states[key].status}; run `dmm run --until train` first ({left}), then "
+                "export again"
             )
     return states
 

@@ -53,8 +53,8 @@ def _notices(unlearned: Margins, oracle: Margins) -> list[str]:
     notices = []
     if np.array_equal(unlearned, oracle, equal_nan=True):
         notices.append(
-            "both files hold the same margins, so KLoM says nothing; give those of unlearned models and "
-            "those of oracles"
+            "both files hold the same margins, so KLoM has no meaning; give the margins of "
+            "unlearned models and those of oracles"
         )
     for name, margins in (("unlearned", unlearned), ("oracle", oracle)):
         if (
@@ -64,8 +64,8 @@ def _notices(unlearned: Margins, oracle: Margins) -> list[str]:
             and margins.max() > margins.min()
         ):
             notices.append(
-                f"all {name} margins are between 0 and 1, as probabilities are; a margin is the label's "
-                "logit minus the logsumexp of the others"
+                f"all {name} margins are between 0 and 1, like probabilities; expected margins, which "
+                "are the label's logit minus the logsumexp of the other logits"
             )
     return notices
 
@@ -108,17 +108,17 @@ def _files_by_model(folder: Path) -> list[Path]:
         found = re.search(r"\d+", file.name)
         if found is None:
             raise DataError(
-                f"{file} has no number of its model in its name; expected names such as id_0_epoch_23.npy"
+                f"the name of {file} has no model number; expected a name such as id_0_epoch_23.npy"
             )
         model = int(found[0])
         if model in files:
             raise DataError(
-                f"{files[model]} and {file.name} are both of model {model}; leave one file for each model in "
-                "the folder"
+                f"{files[model]} and {file.name} both belong to model {model}; keep one file for each "
+                "model in the folder"
             )
         files[model] = file
     if not files:
-        raise DataError(f"{folder} is a folder without .npy files; expected one for each model")
+        raise DataError(f"{folder} contains no .npy files; expected one file for each model")
     return [files[model] for model in sorted(files)]
 
 
@@ -130,7 +130,9 @@ def _open(path: Path) -> np.ndarray:
             f"{path} cannot be read ({error.strerror or error}); give an .npy file of margins"
         ) from error
     except ValueError as error:
-        raise DataError(f"{path} is no plain .npy array ({error}); save margins with numpy.save") from error
+        raise DataError(
+            f"{path} is not a plain .npy array ({error}); save margins with numpy.save"
+        ) from error
     if array.dtype.kind != "f":
         raise DataError(f"{path} holds {array.dtype}; expected margins as floating-point numbers")
     return array

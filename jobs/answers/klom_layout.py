@@ -111,8 +111,8 @@ def _stack(files: Mapping[int, Path], numbers: Sequence[int]) -> Margins:
     for number, row in zip(numbers, rows, strict=True):
         if row.shape != rows[0].shape:
             raise DataError(
-                f"{files[number]} has {len(row)} rows and {files[numbers[0]]} {len(rows[0])}; expected the "
-                "same points in all"
+                f"{files[number]} has {len(row)} rows but {files[numbers[0]]} has {len(rows[0])}; "
+                "expected the same points in all files"
             )
     return np.stack(rows)
 
@@ -124,8 +124,8 @@ def _unequal(layout: EasyDubLayout, split: str, unlearned: Margins, oracle: Marg
     )
     if split == "retain":
         return (
-            f"{found}; pretrained margins of `retain` are to hold every training point, the oracles' all but "
-            f"the {len(ids)} forgotten"
+            f"{found}; expected pretrained margins of `retain` for every training point, and oracle "
+            f"margins for all but the {len(ids)} forgotten points"
         )
     return f"{found}; expected the same points in both"
 
@@ -143,6 +143,6 @@ def _notices(layout: EasyDubLayout, ids: Indices, forget_set: int, numbers: Sequ
     if rows.shape == whole.shape and np.allclose(rows, whole, rtol=0.01, atol=0.01, equal_nan=True):
         return []
     return [
-        f"{own[numbers[0]]} does not hold the margins of `retain` at the ids of the forget set in the file's "
-        "order; see that both belong together"
+        f"{own[numbers[0]]} does not hold the margins of `retain` at the ids of the forget set "
+        "in the file's order; check that the margins and the forget set belong together"
     ]

@@ -33,8 +33,7 @@ def export_matrix(session: Session, path: str, *, dtype: str) -> dict[str, Any]:
     node = next((node for node in session.graph.nodes.values() if isinstance(node, Fitted)), None)
     if node is None:
         raise ConfigError(
-            "this experiment makes no datamodels of logits; give it an unlearner that uses them, such as "
-            "`dmm`"
+            "this experiment has no datamodels of logits; add an unlearner that uses them, such as `dmm`"
         )
     states, inputs = session.graph.survey(session.store), {}
     parents = {name: parent for name, parent in node.parents().items() if parent.mode != "content"}
@@ -45,7 +44,7 @@ def export_matrix(session: Session, path: str, *, dtype: str) -> dict[str, Any]:
                 states, with_dependencies(session.graph, {one.key for one in parents.values()})
             )
             raise MissingShardsError(
-                f"{parent.key} is {state.status}; `dmm run --until fit` makes it, {left}, then export again"
+                f"{parent.key} is {state.status}; run `dmm run --until fit` first ({left}), then export again"
             )
         inputs[name] = state.table
     work = Work(
@@ -62,7 +61,7 @@ def export_matrix(session: Session, path: str, *, dtype: str) -> dict[str, Any]:
             written = write_matrix(Path(path), node, work, dtype=dtype)
     except OSError as error:
         raise DataError(
-            f"--to {path} cannot be written ({error.strerror or error}); choose a folder that can be, with "
-            "enough room"
+            f"--to {path} cannot be written ({error.strerror or error}); choose a writable folder "
+            "with enough free space"
         ) from error
     return {"path": str(written.path), "shape": list(written.shape), "dtype": written.dtype}

@@ -49,11 +49,11 @@ def attribute(
 
     session = open_session(config, set_ or (), store)
     if (target is None) == (forget is None):
-        raise ConfigError("`dmm attribute` explains one thing: give either --target ID or --forget LABEL")
+        raise ConfigError("`dmm attribute` needs exactly one of --target ID and --forget LABEL")
     if forget is not None and class_ != "margin":
         raise ConfigError(
-            f"--class {class_}: the removal of a set is predicted for margins; leave --class out, or give "
-            "--target"
+            f"--class {class_} cannot be combined with --forget, which predicts margins; leave "
+            "--class out, or use --target"
         )
     if target is not None:
         result = attribute_point(
@@ -89,8 +89,7 @@ def show_influences(result: dict[str, Any], console: Console) -> None:
     console.print(TerminalTable(Table(columns=columns, sections=sections)))
     if not (result["helpful"] or result["harmful"]):
         console.print(
-            "No training point is found to matter: with this many models their effects drown in noise; train "
-            "more."
+            "No training point has an effect above the noise with this number of models. Train more models."
         )
     flipped = sum(row["is_flipped"] for row in result["harmful"])
     if flipped:

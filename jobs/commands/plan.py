@@ -43,14 +43,16 @@ def show_plan(result: dict[str, Any], console: Console) -> None:
     console.print(_left_to_make(result["retrainings"], result["models_to_unlearn"]))
     shared, focused = result["break_even_requests"], result["focused_retrainings"]
     if shared == 0:
-        console.print("Break-even: what effects are predicted from was brought along and costs nothing here.")
+        console.print(
+            "Break-even: effects are predicted from models or a matrix that were not made here, so "
+            "they cost nothing."
+        )
     elif shared is not None:
         console.print(
-            f"Break-even: the models that effects are learnt from cost {shared:,.0f} retrainings, which all "
-            "requests "
-            f"to forget share (here {result['requests']}). It takes at least {shared:,.0f} requests before "
-            "that is "
-            "cheaper than retraining for each; the report adds what unlearning costs.",
+            f"Break-even: the models that effects are learnt from cost {shared:,.0f} retrainings, "
+            f"which all requests to forget share (here {result['requests']}). Unlearning is cheaper "
+            f"than retraining only after at least {shared:,.0f} requests. The report adds the cost "
+            "of unlearning.",
         )
     if result["proxies"]:
         console.print(proxies_counted(None, 0.0))
@@ -63,9 +65,9 @@ def _left_to_make(retrainings: float, n_to_unlearn: int) -> str:
     if not retrainings and not n_to_unlearn:
         return "No model is left to train or to unlearn."
     if not retrainings:
-        return f"No model is left to train; left to unlearn: {n_to_unlearn:,}."
+        return f"No model is left to train. Models left to unlearn: {n_to_unlearn:,}."
     amount = f"as much as {retrainings:,.1f} models" if retrainings >= 0.05 else "less than 0.1 models"
-    on_top = f"; unlearning {n_to_unlearn:,} comes on top" if n_to_unlearn else ""
+    on_top = f", and {n_to_unlearn:,} models to unlearn" if n_to_unlearn else ""
     return f"To train: {amount} on all points{on_top}."
 
 
@@ -99,7 +101,7 @@ def _plan_table(nodes: list[dict[str, Any]]) -> Table:
 def _forget_set(about: dict[str, Any] | None) -> str:
     """Return the size and the first ids of a forget set in words."""
     if about is None:
-        return "its points are chosen once the models that the rule needs are trained"
+        return "its points are known only after the models that the rule needs are trained"
     n_points, first = about["n_points"], ", ".join(map(str, about["first_ids"]))
     more = ", …" if n_points > len(about["first_ids"]) else ""
     return f"{n_points:,} point{'' if n_points == 1 else 's'}: {first}{more}"

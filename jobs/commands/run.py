@@ -48,7 +48,7 @@ def run(
         str | None,
         typer.Option(
             metavar="STAGE",
-            help=f"Compute this stage alone, once what it rests on is done: {', '.join(entries())}.",
+            help=(f"Compute only this stage; the stages that it needs must be done: {', '.join(entries())}."),
         ),
     ] = None,
     executor: ExecutorName = "ray",
@@ -56,7 +56,7 @@ def run(
         bool,
         typer.Option(
             "--until-enough",
-            help="Train subset models in doublings, and no more once they score hardly better.",
+            help="Double the number of subset models until the score hardly improves.",
         ),
     ] = False,
     tolerance: Annotated[
@@ -72,9 +72,7 @@ def run(
     """
     session = open_session(config, set_ or (), store)
     if only is not None and (until is not None or until_enough):
-        raise ConfigError(
-            "--only computes one stage alone; leave out --until and --until-enough, or leave out --only"
-        )
+        raise ConfigError("--only cannot be combined with --until or --until-enough; leave out one of them")
     # Refuse a wrong stage or address before models are trained to find out how many are enough.
     scope = (
         scope_up_to(until, session) if only is None else scope_of(only, session, allow_missing=allow_missing)
@@ -139,7 +137,8 @@ def show_failures(result: RunResult, console: Console) -> None:
             console.print(failure.trace, soft_wrap=True)
     if result.failures:
         console.print(
-            "Everything else is kept; mend the cause and run the same command again to make what failed.",
+            "Everything else is kept. Fix the cause and run the same command again to compute the "
+            "failed shards.",
             style="yellow",
         )
     if result.unfinished:

@@ -16,9 +16,9 @@ from pipeline.show.terminal import TerminalTable
 from pipeline.store.store import Store
 
 NOT_READ = (
-    "the inputs were not read since their files last changed in size or time, so what rests on them is not "
-    "known to be done; "
-    "`dmm plan` reads them and tells, and `dmm run` keeps what it finds for `dmm status`"
+    "the input files were not read since they last changed in size or time, so the state "
+    "of the tables that use them is unknown; run `dmm plan` to read them now, or `dmm "
+    "run`, which also records the result for `dmm status`"
 )
 
 

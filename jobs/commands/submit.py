@@ -112,9 +112,9 @@ def submit(
     experiment = read_experiment(config, set_ or (), store)
     if stage is not None:
         raise ConfigError(
-            f"--stage has gone; write --only {stage}"
+            f"--stage no longer exists; use --only {stage}"
             if stage != "run"
-            else "--stage has gone; leave it out to compute everything"
+            else "--stage no longer exists; leave it out to compute everything"
         )
     check_only(only)
     needs = _needs(cpus, memory_gb, labels or [])
@@ -187,7 +187,7 @@ def _send(
     )
     # Behind a forwarded port the cluster looks like this machine but is another one.
     whose = (
-        " of the machine that the job starts on, which behind a forwarded port is not this one"
+        " (on the machine where the job starts; with a forwarded port that is not this machine)"
         if is_loopback(view)
         else ""
     )
@@ -209,18 +209,18 @@ def _variables(experiment: Experiment, cluster: str) -> dict[str, str]:
     )
     if masked(address) != address:
         raise ConfigError(
-            f"{TRACKING} {masked(address)!r} holds a password, and Ray shows a job's environment to "
-            "everybody; give the address without it, and set "
-            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD on the cluster"
+            f"{TRACKING} {masked(address)!r} contains a password, which Ray would show to everybody "
+            "who sees the job; give the address without it, and set MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD on the cluster"
         )
     carries = carried.get(TRACKING, "")
     if (
         is_loopback(carries) or is_database_outside(carries, local_folder(experiment.store.uri))
     ) and not is_loopback(cluster):
         raise ConfigError(
-            f"{TRACKING} {carries!r} is of this machine, and the job at {cluster} would look for it on its "
-            "own; expected an address that the cluster "
-            "can reach, such as http://HOST:5000: give that, or unset the variable"
+            f"{TRACKING} {carries!r} is an address on this machine, which the job at {cluster} "
+            "cannot reach; give an address that the cluster can reach, such as http://HOST:5000, "
+            "or unset the variable"
         )
     return carried
 
@@ -233,14 +233,14 @@ def _follow(server: "JobServer", job: Submitted) -> tuple[str, int]:
     try:
         details = server.follow(job.job_id, _copy)
     except KeyboardInterrupt:
-        raise DetachedError(f"no longer following; job {job.job_id} goes on.\n{job}") from None
+        raise DetachedError(f"stopped following the log; job {job.job_id} continues.\n{job}") from None
     if details.status == "SUCCEEDED":
         return str(details.status.value), DONE
     # The rest of the message is the end of the log, which was shown.
     reason = (details.message or "no reason given").partition(", last available logs")[0]
     _say(
-        f"job {job.job_id} {details.status.value}: {reason}\nsubmitted again, it goes on from what is "
-        "finished"
+        f"job {job.job_id} {details.status.value}: {reason}\nSubmit it again to continue from "
+        "the finished work."
     )
     return str(details.status.value), details.driver_exit_code or FAILED
 
@@ -249,8 +249,8 @@ def _needs(cpus: float, memory_gb: float, labels: list[str]) -> dict[str, Any]:
     pairs = dict(one.partition("=")[::2] for one in labels)
     if cpus < 0 or memory_gb < 0 or not all(name and value for name, value in pairs.items()):
         raise ConfigError(
-            "--entrypoint-cpus and --entrypoint-memory-gb are at least 0, and --entrypoint-label is "
-            "NAME=VALUE"
+            "expected --entrypoint-cpus and --entrypoint-memory-gb of at least 0, and "
+            "--entrypoint-label NAME=VALUE"
         )
     needs = {
         "num_cpus": cpus or None,

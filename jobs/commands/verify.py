@@ -130,9 +130,9 @@ def show_verify(result: dict[str, Any], console: Console) -> None:
         console.print(f"{problem['path']}: {problem['reason']}", style="red", soft_wrap=True)
     if result["n_young"]:
         console.print(
-            f"{result['n_young']} files that no shard refers to were left alone, being less than an hour "
-            "old: a run may be about to finish or list them. "
-            "Verify again an hour after the last run has ended.",
+            f"{result['n_young']} files belong to no shard but are less than an hour old, so they "
+            "were left alone: a run may still be writing or listing them. Verify again an hour "
+            "after the last run ends.",
             style="yellow",
         )
     if not result["n_tables"]:
@@ -143,7 +143,7 @@ def show_verify(result: dict[str, Any], console: Console) -> None:
         )
     elif not result["problems"]:
         every = "Every other file" if result["n_young"] else "Every file"
-        console.print(f"{every} of {result['store']} is as it should be.", style="green", soft_wrap=True)
+        console.print(f"{every} of {result['store']} is intact.", style="green", soft_wrap=True)
     elif result["quarantined"]:
         console.print(
             f"{len(result['quarantined'])} files were moved to {result['store']}/quarantine; "

@@ -78,12 +78,10 @@ def watch(
     session = open_session(config, set_ or (), store)
     others = run_in(session.store) if config is None else []
     if others and f"{session.experiment.name}-{session.graph.digest}" not in others:
-        about = (
-            f"looking for the demonstration, which was never run in {session.store.uri}; that holds "
-            f"{', '.join(others)}"
-        )
+        about = f"the demonstration was never run in {session.store.uri}, which holds {', '.join(others)}"
         screen.print(
-            f"{about}: name its config, `dmm watch CONFIG --store {shlex.quote(session.store.uri)}`",
+            f"{about}. Name the config of one of these: `dmm watch CONFIG --store "
+            f"{shlex.quote(session.store.uri)}`",
             style="yellow",
             soft_wrap=True,
         )
@@ -108,8 +106,8 @@ def follow_run(session: Session, console: Console, *, once: bool, patience: floa
     if not look.is_complete:
         given_up = f" {len(look.failed)} shards were given up." if look.failed else ""
         console.print(
-            f"nothing was made for {duration_in_words(60 * patience)}: nobody seems to work.{given_up} `dmm "
-            "run` goes on; --patience waits longer",
+            f"No shard was made for {duration_in_words(60 * patience)}, so probably no run is "
+            f"active.{given_up} Start `dmm run` to continue, or wait longer with --patience.",
             style="yellow",
         )
     return look

@@ -160,7 +160,7 @@ def _is_view_writable(session: Session, screen: Console) -> bool:
     if reason is not None:
         refusal = reason.partition(";")[0]
         screen.print(
-            f"nothing is to be computed, and MLflow is left as it is: {refusal}",
+            f"Nothing is left to compute, and the pages of MLflow cannot be updated: {refusal}",
             style="yellow",
             soft_wrap=True,
         )
@@ -169,8 +169,8 @@ def _is_view_writable(session: Session, screen: Console) -> bool:
 
 def _announce(session: Session, screen: Console) -> None:
     about = (
-        f"{session.experiment.name}: computing what is missing in {session.store.uri}; Ctrl-C at any time, "
-        "the same command resumes"
+        f"{session.experiment.name}: computing the missing tables in {session.store.uri}. "
+        "Ctrl-C stops the run; the same command resumes it"
     )
     screen.print(about, soft_wrap=True)
     notice = scale_notice(session.examples)

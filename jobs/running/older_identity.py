@@ -22,9 +22,9 @@ def older_identity_notice(graph: Graph, store: Store, used: Collection[str]) -> 
         return None
     count = f"{n_models:,} models are" if n_models > 1 else "1 model is"
     return (
-        f"older identity: {count} not reused, since an earlier release drew their subsets and seeds in "
-        "another way; "
-        "a run trains new ones beside them, or keep to that release to go on with them"
+        f"older identity: {count} not reused, because an earlier release drew their subsets and "
+        "seeds differently. A run trains new models beside them; to continue with the old "
+        "ones, use that release"
     )
 
 

@@ -146,8 +146,7 @@ def models_to_train(states: Mapping[str, NodeState], keys: Iterable[str]) -> str
         state.pieces and isinstance(state.node, Population) and state.node.role in SUBSETS for state in left
     ):
         return (
-            f"{said} (where `dmm run --until-enough` used fewer, give the --set it printed to go on with "
-            "those)"
+            f"{said}; if `dmm run --until-enough` used fewer, add the --set that it printed to use only those"
         )
     return said
 

@@ -66,7 +66,7 @@ def scope_of(stage: str, session: Session, *, allow_missing: bool) -> RunScope:
             f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         )
         raise MissingShardsError(
-            f"the {stage} stage rests on what is not in {session.store.uri} yet: {named}; run "
-            f"`{'`, then `'.join(first)}` with the same config and store first"
+            f"the {stage} stage needs tables that are missing in {session.store.uri}: {named}; "
+            f"first run `{'`, then `'.join(first)}` with the same config and store"
         )
     return RunScope(wanted, settled)

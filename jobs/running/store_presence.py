@@ -16,6 +16,6 @@ def why_no_store(store: Store) -> str | None:
     if MARK in names or set(stages()) & set(names):
         return None
     if not names:
-        return f"nothing is at {store.uri}: no run has begun there, or the address is wrong"
+        return f"{store.uri} is empty or does not exist: no run has begun there, or the address is wrong"
     named = ", ".join(names[:_MOST_NAMED]) + (" …" if len(names) > _MOST_NAMED else "")
-    return f"{store.uri} is no store: no run has begun there, and it holds other files ({named})"
+    return f"{store.uri} is not a store: no run has begun there, and it holds other files ({named})"

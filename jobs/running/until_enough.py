@@ -50,13 +50,13 @@ class Enough:
 
     def __str__(self) -> str:
         if self.gain is None:
-            return f"{self.n_models:,} subset models: their score is not known, since shards failed"
+            return f"{self.n_models:,} subset models: their score is unknown, because shards failed"
         gained = f"the last doubling gained {self.gain:+.4f} LDS, below {self.tolerance:g}"
         if self.gain < self.tolerance and self.n_models < self.wanted:
             keep = " ".join(f"--set {setting}" for setting in self.settings)
             return (
-                f"{self.n_models:,} of {self.wanted:,} subset models are enough: {gained}. Give later "
-                f"commands {keep}, or they train the rest."
+                f"{self.n_models:,} of {self.wanted:,} subset models are enough: {gained}. Add {keep} "
+                "to later commands; without it they train the rest."
             )
         if self.gain < self.tolerance:
             return f"all {self.n_models:,} subset models are used: {gained}, so more would hardly help"
@@ -77,8 +77,8 @@ def find_enough(
     """
     if not 0 < tolerance < math.inf:
         raise ConfigError(
-            f"--tolerance {tolerance} must be above 0 and finite; it is the LDS that doubling the models "
-            "must gain to be worth it"
+            f"--tolerance {tolerance} must be above 0 and finite; it is the smallest gain in LDS "
+            "that makes twice as many models worthwhile"
         )
     curve = session.graph.find(CurveNode, stage=CurveNode.stage)
     if curve is None:
@@ -95,7 +95,7 @@ def find_enough(
         one for one, following in zip(experiments, [*experiments[1:], None], strict=True) if one != following
     ):
         part = replace(session, experiment=experiment, graph=graph_of(experiment, session.examples))
-        screen.print(f"are {_count(part):,} subset models enough?")
+        screen.print(f"Checking whether {_count(part):,} subset models are enough")
         display = open_display(screen)
         try:
             open_executor = executor_opener(executor, part)

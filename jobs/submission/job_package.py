@@ -75,8 +75,8 @@ def pack(
         return JobPackage(None, _command(None, options))
     if not root.is_dir():
         raise ConfigError(
-            f"--working-dir {working_dir} is no folder; give the one that holds the config, its files and "
-            "its plug-ins"
+            f"--working-dir {working_dir} is not a folder; give the folder that holds the config, "
+            "its files and its plug-ins"
         )
     files = shipped_files(root)
     for name, path in needed.items():
@@ -85,10 +85,10 @@ def pack(
     n_bytes = sum(sizes.values())
     if n_bytes > largest_bytes:
         raise ConfigError(
-            f"the working folder {root} holds {n_bytes / MIB:,.0f} MiB in {len(files):,} files (largest: "
-            f"{max(files, key=sizes.__getitem__)}), and Ray ships "
-            f"at most {largest_bytes / MIB:,.0f}; leave files out with .rayignore, put data where every node "
-            "reads them, or give another --working-dir"
+            f"the working folder {root} holds {n_bytes / MIB:,.0f} MiB in {len(files):,} files "
+            f"(largest: {max(files, key=sizes.__getitem__)}), but Ray uploads at most "
+            f"{largest_bytes / MIB:,.0f} MiB; exclude files with .rayignore, put data where every "
+            "node can read them, or give another --working-dir"
         )
     inside = str(Path(config).resolve().relative_to(root)) if config else None
     return JobPackage(str(root), _command(inside, options), len(files), n_bytes)
@@ -117,8 +117,8 @@ def _check_shipped(name: str, path: Path, root: Path, shipped: frozenset[Path]) 
         why = ".rayignore or .gitignore leaves it out"
     if why:
         raise ConfigError(
-            f"{name} is not shipped with the working folder {root}: {why}; move it there, or give a path or "
-            "URI that every node reads"
+            f"{name} is not uploaded with the working folder {root}: {why}; move it there, or give "
+            "a path or URI that every node can read"
         )
 
 

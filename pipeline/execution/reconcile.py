@@ -16,9 +16,9 @@ PAUSES = (0.0, 1.0, 3.0, 6.0)
 # How often the units of one node are computed again. A task that finds them in the store only reports them.
 MOST_AGAIN = 2
 REASON = (
-    "made, as its task says, but the store does not list it: a mount shows old listings, or another process "
-    "moved or removed it; "
-    "see that no `dmm verify --repair` runs beside, then run the same command again"
+    "the task reports that it was made, but the store does not list it: a mount shows an "
+    "old listing, or another process moved or removed it; check that no `dmm verify "
+    "--repair` is running, then run the same command again"
 )
 
 Range = tuple[int, int]

@@ -134,13 +134,13 @@ def _advice(outcome: Outcome[Task], tally: Tally) -> str:
         )
     if outcome.fault == "crashed":
         return (
-            f"{error}; its process died {tally.tries} times: if memory ran out, raise {setting}; else the "
-            "worker's log tells"
+            f"{error}; its process died {tally.tries} times: if memory ran out, raise {setting}, "
+            "else look in the worker's log"
         )
     if outcome.fault == "lost":
         return (
-            f"{error}; it lost its machine {tally.n_lost} times: if it takes the machine down itself, raise "
-            f"{setting}"
+            f"{error}; it lost its machine {tally.n_lost} times: if the shard itself makes the "
+            f"machine fail, raise {setting}"
         )
     return error
 

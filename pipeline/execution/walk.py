@@ -227,8 +227,8 @@ class Walk:
             for key in {key for key, left in self._left.items() if left}:
                 self._drop(
                     key,
-                    "not tried: there is no space left in the store; free some, then run the same command: "
-                    "nothing written so far is lost",
+                    "not tried: the store has no space left; free some, then run the same command. Nothing "
+                    "written so far is lost",
                 )
 
     def _halve(self, task: Task) -> None:

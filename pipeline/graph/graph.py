@@ -72,7 +72,10 @@ class NodeState:
     def table(self) -> TableRef:
         """The units that exist, as a table to read."""
         if self.folder is None:
-            raise ConfigError(f"{self.node.key} is not known yet: its parents are not done")
+            raise ConfigError(
+                f"{self.node.key} cannot be read yet, because tables that it needs are not done; run "
+                "`dmm run` first"
+            )
         return TableRef(self.folder, self.pieces)
 
 

@@ -167,8 +167,8 @@ def check_contents(task: Task) -> None:
 
 def _changed(what: str) -> DataError:
     return DataError(
-        f"{what} changed since the run began, or differs on this machine; run the command again once it is "
-        "the same for all"
+        f"{what} changed since the run began, or differs on this machine; run the command again "
+        "when it is the same on all machines"
     )
 
 

@@ -92,7 +92,7 @@ def _damaged_note(files: Files, path: str) -> Problem | None:
     except (StoreError, ValueError, RecursionError):
         is_sound = False
     return (
-        None if is_sound else Problem(path, "damaged: it holds no JSON object; results do not depend on it")
+        None if is_sound else Problem(path, "damaged: it is not a JSON object; results do not depend on it")
     )
 
 
@@ -113,13 +113,13 @@ def owned(about: dict[str, Any], folder: str, shard: ShardName) -> dict[str, Any
         shard.stop,
     ):
         raise CorruptShardError(
-            f"{folder}/{shard} is foreign: it says of itself {about.get('folder')} "
+            f"{folder}/{shard} is foreign: its header names {about.get('folder')} "
             f"{about.get('start')}-{about.get('stop')}; run `dmm verify --repair`"
         )
     if not all(isinstance(about.get(part), dict) for part in ("summary", "blobs", "columns")):
         raise CorruptShardError(
-            f"{folder}/{shard} does not say of itself what a shard does (summary, blobs, columns); run `dmm "
-            "verify --repair`"
+            f"{folder}/{shard} has an incomplete header (expected summary, blobs and columns); run "
+            "`dmm verify --repair`"
         )
     return about
 
@@ -137,7 +137,7 @@ def _check_shard(
         blobs = {shard.blob(ending, value): value for ending, value in about["blobs"].items()}
         for name, value in blobs.items():
             if name not in names or digest_bytes(files.read(f"{folder}/{name}")) != value:
-                raise CorruptShardError(f"its {name} is missing or has other bytes")
+                raise CorruptShardError(f"its {name} is missing or has changed")
     except StoreAwayError:
         raise
     except StoreError as error:
@@ -160,7 +160,7 @@ def _checked(files: Files, folder: str, shard: ShardName) -> dict[str, Any]:
     content = files.read(f"{folder}/{shard}")
     if digest_bytes(content) != shard.digest:
         raise CorruptShardError(
-            f"corrupt: {len(content)} bytes whose digest is not the {shard.digest} of its name"
+            f"corrupt: the digest of its {len(content)} bytes is not {shard.digest}, the one in its name"
         )
     about = owned(read_about(io.BytesIO(content), f"{folder}/{shard}"), folder, shard)
     counts_of(about, shard.stop - shard.start, f"{folder}/{shard}")

@@ -24,14 +24,16 @@ def claimed(files: Files) -> str:
     For the errors raised see Store.claim.
     """
     refusal = (
-        f"{files.uri} lets two writers create one file; use a store that knows conditional writes "
-        "(If-None-Match)"
+        f"{files.uri} lets two writers create the same file; use a store with conditional "
+        "writes (If-None-Match)"
     )
     if MARK in files.names(""):
         try:
             try_writing(files)
         except StoreError as error:
-            raise type(error)(f"nothing was computed, as its results could not be kept: {error}") from error
+            raise type(error)(
+                f"nothing was computed, because the store cannot keep results: {error}"
+            ) from error
     else:
         made = files.create(MARK, json.dumps({"store": uuid.uuid4().hex}).encode())
         if made and files.create(MARK, SECOND):
@@ -39,7 +41,7 @@ def claimed(files: Files) -> str:
     content = files.read(MARK)
     # The store did not refuse a second writer, in this run or an earlier one.
     if content == SECOND:
-        raise StoreError(f"{refusal}, or remove {files.location(MARK)} if it knows them by now")
+        raise StoreError(f"{refusal}, or remove {files.location(MARK)} if the store supports them now")
     return content.decode(errors="replace")
 
 

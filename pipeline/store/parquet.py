@@ -41,8 +41,8 @@ def encode(columns: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> bytes
         cells = np.ascontiguousarray(values)
         if cells.dtype.kind not in "biuf" or 0 in cells.shape[1:]:
             raise StoreError(
-                f"column {name!r} is {cells.dtype} of shape {cells.shape}; a shard holds numbers, at least "
-                "one a row"
+                f"column {name!r} is {cells.dtype} of shape {cells.shape}; expected numbers, at least "
+                "one in each row"
             )
         if cells.ndim == 1:
             arrays.append(pa.array(cells))
@@ -119,7 +119,7 @@ def _about(schema: pa.Schema) -> dict[str, Any]:
     metadata = schema.metadata or {}
     raw = metadata.get(b"dmm", b"{}")
     if raw != b"{}" and digest_bytes(raw).encode() != metadata.get(b"dmm-digest"):
-        raise ValueError("what it says of itself has other bytes than were written")
+        raise ValueError("its header differs from what was written")
     return dict(json.loads(raw))
 
 
@@ -285,7 +285,9 @@ class SideBySide:
         # pandas writes NaN in a column of floats as a missing value. The caller refuses values that are not
         # finite, and names their place.
         if column.null_count and not pa.types.is_floating(column.type):
-            raise ValueError(f"column {name!r} lacks a value in {column.null_count} rows")
+            raise ValueError(
+                f"column {name!r} has no value in {column.null_count} rows; expected a value in each row"
+            )
         if pa.types.is_fixed_size_binary(column.type):
             size = column.type.byte_width
             flat = np.frombuffer(column.buffers()[1], np.uint8)[

@@ -58,7 +58,7 @@ def header(
         return {}
     numbers = [1] * n_units if counts is None else [int(count) for count in counts]
     if len(numbers) != n_units or min(numbers, default=0) < 1:
-        remedy = "give each its number of rows, at least 1"
+        remedy = "give the number of rows of each unit, at least 1"
         raise ShapeError(f"{folder}: `rows_per_unit` is {numbers} for {units}; {remedy}")
     for name, values in columns.items():
         if len(values) != sum(numbers):

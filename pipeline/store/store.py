@@ -193,13 +193,13 @@ class Store:
         """Return a blob written with a shard; its digest is checked against the one in the shard."""
         expected = self._about(folder, shard)["blobs"].get(ending)
         if expected is None:
-            raise StoreError(f"{folder}/{shard} has no {ending} beside it; run with a setting that saves it")
+            raise StoreError(
+                f"{folder}/{shard} was saved without its {ending}; run with a setting that saves it"
+            )
         path = f"{folder}/{shard.blob(ending, expected)}"
         content = self.files.read(path)
         if digest_bytes(content) != expected:
-            raise CorruptShardError(
-                f"{path} does not have the bytes that {shard} promises; run `dmm verify --repair`"
-            )
+            raise CorruptShardError(f"{path} does not match its digest in {shard}; run `dmm verify --repair`")
         return content
 
     def read_beside(self, folder: str, shard: ShardName, ending: str) -> bytes:
@@ -213,7 +213,7 @@ class Store:
         content = self.files.read(f"{folder}/{name}")
         if digest_bytes(content) != name.split(".")[2]:
             raise CorruptShardError(
-                f"{folder}/{name} does not have the bytes that its name promises; run `dmm verify --repair`"
+                f"{folder}/{name} does not match the digest in its name; run `dmm verify --repair`"
             )
         return content
 
@@ -274,7 +274,8 @@ class Store:
             return dict(json.loads(self.files.read(path)))
         except ValueError as error:
             raise StoreError(
-                f"{self.files.location(path)} is damaged ({error}); remove it, and the next run decides again"
+                f"{self.files.location(path)} is damaged ({error}); remove it, and the next run writes "
+                "it again"
             ) from error
 
     def _about(self, folder: str, shard: ShardName) -> dict[str, Any]:

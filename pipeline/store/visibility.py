@@ -31,9 +31,8 @@ def check_visible(uri: str, mark: str) -> None:
         PatientFiles(files, min(FIRST_SIGHT, patience_seconds())).reading(files.look)
     except StoreUnseenError as error:
         raise StoreUnseenError(
-            f"node {platform.node()} does not see the store at {uri} that this run works on: mount that "
-            "folder on every node, or use an object store, "
-            "such as s3://bucket/prefix"
+            f"node {platform.node()} does not see the store at {uri} that this run uses; mount that "
+            "folder on every node, or use an object store, such as s3://bucket/prefix"
         ) from error
     except StoreAwayError:
         # The store is there but does not answer; the next read or write waits for it, and longer.

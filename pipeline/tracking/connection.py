@@ -34,7 +34,7 @@ class Link:
                 self.is_up = True
             if self.is_up and self._has_warned:
                 self._has_warned = False
-                self._warn("MLflow answers again; what it missed is logged now")
+                self._warn("MLflow answers again; the missing values are logged now")
         return self.is_up
 
     @contextmanager
@@ -50,10 +50,10 @@ class Link:
             if not self._has_warned:
                 self._has_warned = True
                 self._warn(
-                    "MLflow is shown nothing for now, the run goes on and tries again every "
+                    "MLflow cannot be updated for now, but the run continues and tries again every "
                     f"{self._seconds:.0f} s: {error}"
                 )
         # A page may run code of outside plug-ins, which may raise anything. That must not end the run.
         except Exception as error:
             said = str(error) if isinstance(error, PipelineError) else f"{type(error).__name__}: {error}"
-            self._warn(f"a page of MLflow cannot be made, the run goes on: {said}")
+            self._warn(f"a page of MLflow cannot be made, but the run continues: {said}")

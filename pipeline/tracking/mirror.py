@@ -25,8 +25,8 @@ FEW_SIDE_FILES = 4
 # A page is dropped after this many failures, so that it does not delay the others.
 MOST_TRIES = 3
 LEFT = (
-    "MLflow does not show everything yet; the next `dmm run`, even with nothing to compute, logs what is "
-    "missing"
+    "MLflow does not show everything yet; run `dmm run` again to log the rest, even if "
+    "nothing is left to compute"
 )
 
 
@@ -104,8 +104,8 @@ class Mirror(threading.Thread):
         self._ending = ending
         self._wake.set()
         with announced(
-            f"waiting for MLflow to take in the end of the run, for {self._patience.silence:.0f} s of "
-            "silence at most"
+            "waiting for MLflow to record the end of the run, for at most "
+            f"{self._patience.silence:.0f} s without an answer"
         ):
             while (
                 self.is_alive()
@@ -203,8 +203,8 @@ class Mirror(threading.Thread):
                 self._due[child] = done
         if not is_shown and self._tries[child] >= MOST_TRIES:
             self._warn(
-                f"MLflow does not show {self._pages.titles.get(child, 'the report')}: it failed {MOST_TRIES} "
-                "times; the next `dmm run` tries again"
+                f"MLflow does not show {self._pages.titles.get(child, 'the report')}: writing it failed "
+                f"{MOST_TRIES} times; the next `dmm run` tries again"
             )
 
     def _show(self, child: str, done: _States) -> None:

@@ -61,6 +61,6 @@ def test_a_store_that_is_away_is_named_with_the_reason(said: list[str], tmp_path
             return len(tries) == 2
 
     tries: list[int] = []
-    with pytest.raises(StoreAwayError, match="Stale file handle; it was waited for"):
+    with pytest.raises(StoreAwayError, match="Stale file handle; the store did not answer"):
         PatientFiles(Away(str(tmp_path)), patience=0.5).names("")
-    assert said == [f"the store at {tmp_path} is away: Stale file handle; waiting for it up to 0 s"]
+    assert said == [f"the store at {tmp_path} cannot be reached: Stale file handle; waiting for it up to 0 s"]

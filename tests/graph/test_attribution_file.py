@@ -91,7 +91,7 @@ def test_margins_are_scored_and_refused_where_effects_are_wanted(open_tiny: Open
     assert set(statuses(session).values()) == {"done"}
     page = publish_report(session, screen, session.graph.survey(session.store)["report"])
     assert "LDS on held-out models" in Path(str(page)).read_text()
-    with pytest.raises(ConfigError, match="of margins only"):
+    with pytest.raises(ConfigError, match="covers margins only"):
         open_tiny(estimator=estimator)
 
 

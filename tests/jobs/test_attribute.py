@@ -282,7 +282,9 @@ def test_a_matrix_of_margins_knows_no_logits_and_no_effects(open_tiny: Open, tmp
         estimator={"name": "file", "path": str(tmp_path / "weights.npy")}, unlearners={"nothing": "no_op"}
     )
     assert point(session, 62)["helpful"][0]["weight"] == pytest.approx(weights[:, 62].max())
-    with pytest.raises(ConfigError, match="--class 1: this attribution is of margins only"):
+    with pytest.raises(
+        ConfigError, match="--class 1 needs effects on logits, but this attribution covers margins only"
+    ):
         point(session, 62, output="1")
     with pytest.raises(ConfigError, match="no unlearner of this config uses effects"):
         predict_removal(session, Console(quiet=True), label="some", top=3, picture=None, executor="serial")
@@ -300,7 +302,7 @@ def test_a_matrix_of_margins_knows_no_logits_and_no_effects(open_tiny: Open, tmp
         (["--target", "3", "--class", "01"], "expected `margin` or a class"),
         (
             ["--target", "80"],
-            "--target 80 is no point; training points are 0 to 59, validation points 60 to 79",
+            "--target 80 is not the id of a point; training points are 0 to 59, validation points 60 to 79",
         ),
         (["--target", "1", "--top", "0"], "--top 0: expected 1 to 60"),
         (["--forget", "some", "--top", "61"], "--top 61: expected 1 to 60"),

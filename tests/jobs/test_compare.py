@@ -98,18 +98,18 @@ def test_an_experiment_that_is_not_finished_is_named_with_what_finishes_it(compa
     [
         ([], "was given 1 config; name two or more"),
         ([TINY], "are the same experiment, tiny"),
-        ([OTHER | {"name": "tiny"}], "are both called 'tiny'; give one of them another `name`"),
+        ([OTHER | {"name": "tiny"}], "both have the name 'tiny'; give one of them another `name`"),
         (
             [OTHER | {"forget_sets": {"else": {"name": "random", "n_points": 5}}}],
             "no forget set label in common: tiny has some, wrong; other has else",
         ),
         (
             [OTHER | {"judges": {"klom": {"n_resamples": 20, "n_bins": 10}}}],
-            "not judged alike (judges.klom.n_bins 20 and 10)",
+            "use different judge settings (judges.klom.n_bins 20 and 10)",
         ),
         (
             [OTHER | {"judges": {"accuracy": {}, **TINY["judges"]}}],
-            "not judged alike (the first of judges is klom and accuracy)",
+            "use different judge settings (the first judge is klom in one and accuracy in the other)",
         ),
     ],
 )
@@ -122,7 +122,11 @@ def test_what_cannot_be_compared_is_refused(compare, both, trees, words):
 def test_experiments_of_several_stores_are_refused(dmm):
     Path("other.yaml").write_text(yaml.safe_dump(OTHER | {"store": {"uri": "elsewhere"}}, sort_keys=False))
     status, out, _ = dmm("compare", "tiny.yaml", "other.yaml", "--json")
-    assert (status, "lie in 2 stores; name the one that holds all with --store" in answer(out)["error"]) == (
+    assert (
+        status,
+        "are in 2 different stores; give the store that holds all of them with --store"
+        in answer(out)["error"],
+    ) == (
         2,
         True,
     )

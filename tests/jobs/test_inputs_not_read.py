@@ -101,7 +101,7 @@ def test_status_knows_what_is_done_without_reading_images(
     image = tmp_path / "images" / "0-000000.png"
     os.utime(image, ns=(0, 0))
     assert set(statuses(dmm).values()) == {"waiting"}
-    assert "were not read since their files last changed" in " ".join(
+    assert "were not read since they last changed" in " ".join(
         dmm("status", "mine.yaml", "--store", "store")[1].split()
     )
 

@@ -48,9 +48,9 @@ def test_a_folder_is_the_file_of_the_same_margins(tmp_path):
 @pytest.mark.parametrize(
     ("files", "error", "message"),
     [
-        ({}, DataError, "a folder without .npy files"),
-        ({"last.npy": (3,)}, DataError, "last.npy has no number of its model"),
-        ({"id_1_epoch_2.npy": (3,), "id_01_epoch_3.npy": (3,)}, DataError, "are both of model 1"),
+        ({}, DataError, "contains no .npy files"),
+        ({"last.npy": (3,)}, DataError, "last.npy has no model number"),
+        ({"id_1_epoch_2.npy": (3,), "id_01_epoch_3.npy": (3,)}, DataError, "both belong to model 1"),
         ({"id_1.npy": (3,), "id_2.npy": (4,)}, ShapeError, r"id_2.npy has shape \(4,\) and id_1.npy \(3,\)"),
         ({"id_1.npy": (3, 1), "id_2.npy": (3, 1)}, ShapeError, r"expected margins \(n_points,\)"),
     ],
@@ -65,7 +65,7 @@ def test_a_folder_in_doubt_is_refused(tmp_path, files, error, message):
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"1,2\n3,4\n"])
 def test_a_file_that_is_no_npy_is_refused(tmp_path, content):
     (tmp_path / "margins.npy").write_bytes(content)
-    with pytest.raises(DataError, match=r"margins.npy is no plain .npy array"):
+    with pytest.raises(DataError, match=r"margins.npy is not a plain .npy array"):
         read_margins(str(tmp_path / "margins.npy"))
 
 
@@ -73,7 +73,7 @@ def test_a_file_cut_short_is_refused(tmp_path):
     path = tmp_path / "margins.npy"
     save(path, np.zeros((50, 50)))
     path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(DataError, match=r"margins.npy is no plain .npy array"):
+    with pytest.raises(DataError, match=r"margins.npy is not a plain .npy array"):
         read_margins(str(path))
 
 
@@ -132,7 +132,7 @@ def test_margins_that_look_like_probabilities_are_said_to_do_so(tmp_path, which)
     assert report(tmp_path, *pair)["notices"] == []
     pair[which] = 1 / (1 + np.exp(-pair[which]))
     (notice,) = report(tmp_path, *pair)["notices"]
-    assert f"all {('unlearned', 'oracle')[which]} margins are between 0 and 1, as probabilities are" in notice
+    assert f"all {('unlearned', 'oracle')[which]} margins are between 0 and 1, like probabilities" in notice
 
 
 def test_the_answer_is_a_table_with_its_floor(tmp_path, capsys, monkeypatch):

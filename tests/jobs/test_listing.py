@@ -24,7 +24,7 @@ def plan(open_tiny: Open) -> dict[str, Any]:
         (0.0, 0, "No model is left to train or to unlearn."),
         (0.0, 1200, "No model is left to train; left to unlearn: 1,200."),
         (0.01, 0, "To train: less than 0.1 models on all points."),
-        (383.94, 30, "To train: as much as 383.9 models on all points; unlearning 30 comes on top."),
+        (383.94, 30, "To train: as much as 383.9 models on all points, and 30 models to unlearn."),
     ],
 )
 def test_the_plan_says_what_is_left(

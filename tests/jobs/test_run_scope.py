@@ -129,8 +129,8 @@ def test_a_stage_alone_ends_with_a_status(dmm: Dmm) -> None:
             ["--only", "trian"],
             "--only 'trian': expected train, fit, unlearn, evaluate, studies, report. Did you mean 'train'?",
         ),
-        (["--only", "fit", "--until", "fit"], "--only computes one stage alone; leave out --until"),
-        (["--only", "fit", "--until-enough"], "--only computes one stage alone; leave out --until"),
+        (["--only", "fit", "--until", "fit"], "--only cannot be combined with --until"),
+        (["--only", "fit", "--until-enough"], "--only cannot be combined with --until"),
     ],
 )
 def test_what_cannot_be_asked_of_one_stage_is_refused(dmm: Dmm, words: list[str], message: str) -> None:

@@ -137,8 +137,8 @@ def test_ray_lists_what_it_ships(folder: Path) -> None:
         (("--set", "populations.subset.n_model=3"), "n_model"),
         (("--set", "forget_sets.some.n_points=100000"), "forget_sets.some: "),
         (("--only", "trian"), "--only 'trian'"),
-        (("--stage", "train"), "--stage has gone; write --only train"),
-        (("--stage", "run"), "--stage has gone; leave it out"),
+        (("--stage", "train"), "--stage no longer exists; use --only train"),
+        (("--stage", "run"), "--stage no longer exists; leave it out"),
         (("--address", "ray://head:10001"), "expected that of the head's dashboard"),
         (("--entrypoint-label", "kind"), "NAME=VALUE"),
     ],
@@ -189,7 +189,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeServer]:
     ("ends", "status", "said"),
     [
         (ended("SUCCEEDED", 0), 0, "has taken job"),
-        (ended("FAILED", 3), 3, "goes on from what is finished"),
+        (ended("FAILED", 3), 3, "to continue from the finished work"),
         (None, 130, "ray job stop tiny-train-"),
     ],
 )
@@ -286,7 +286,7 @@ def test_a_view_on_this_machine_does_not_travel_to_another(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", view)
     asked = ("submit", "tiny.yaml", "--store", str(tmp_path / "s"), "--set", "tracking.uri=null")
     status, _, err = dmm(*asked, "--address", "http://head:8265")
-    assert (status, f"MLFLOW_TRACKING_URI {view!r} is of this machine" in err) == (2, True)
+    assert (status, f"MLFLOW_TRACKING_URI {view!r} is an address on this machine" in err) == (2, True)
     assert (
         "expected an address that the cluster can reach, such as http://HOST:5000: give that, or unset the "
         "variable" in " ".join(err.split())

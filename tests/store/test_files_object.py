@@ -93,7 +93,8 @@ def test_a_server_that_is_gone_for_a_while_is_waited_for(s3, files):
 def test_patience_ends_with_the_cause_and_the_remedy(s3, s3_uri):
     s3.fail(503, 10**9)
     with pytest.raises(
-        StoreAwayError, match=r"Service Unavailable\); it was waited for, \d+ s: see to the store at s3://"
+        StoreAwayError,
+        match=r"Service Unavailable\); the store did not answer for \d+ s. Check the store at s3://",
     ):
         PatientFiles(ObjectFiles.at(s3_uri), patience=1.0).read("a")
 

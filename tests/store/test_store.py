@@ -288,5 +288,5 @@ def test_a_store_that_lets_two_create_one_file_is_refused_every_time(tmp_path, m
         with pytest.raises(StoreError, match="lets two writers create one file"):
             Store(str(tmp_path)).claim()
     monkeypatch.undo()
-    with pytest.raises(StoreError, match=r"remove .*store\.json if it knows them by now"):
+    with pytest.raises(StoreError, match=r"remove .*store\.json if the store supports them now"):
         Store(str(tmp_path)).claim()

@@ -51,7 +51,7 @@ def test_a_folder_that_is_not_shared_is_said_before_anything_is_computed(
     outcome = attempt(lambda one, device: act(one, session.examples, device), task, "cpu")
     assert outcome.fault == "unseen"
     assert (
-        f"node {outcome.host} does not see the store at {elsewhere} that this run works on: mount that "
+        f"node {outcome.host} does not see the store at {elsewhere} that this run uses; mount that "
         "folder on every node" in outcome.error
     )
     assert {path for path in tmp_path.rglob("*") if elsewhere in path.parents} == {

@@ -75,7 +75,7 @@ def test_a_lost_tracker_is_said_once_and_catches_up_in_the_same_run():
     assert tracker.shown == {"a": "a 1", "b": "b 1"}
     assert (tracker.points, tracker.status) == ({PARENT: [5]}, "FINISHED")
     assert [text.split(";")[0].split(",")[0] for text in said] == [
-        "MLflow is shown nothing for now",
+        "MLflow cannot be updated for now",
         "MLflow answers again",
     ]
 
@@ -206,4 +206,4 @@ def test_a_wait_for_the_end_is_announced(monkeypatch: pytest.MonkeyPatch) -> Non
     said: list[str] = []
     monkeypatch.setattr("pipeline.tracking.mirror.announced", lambda text: nullcontext(said.append(text)))
     mirror(FakeTracker()).finish(ending())
-    assert said == ["waiting for MLflow to take in the end of the run, for 30 s of silence at most"]
+    assert said == ["waiting for MLflow to record the end of the run, for at most 30 s without an answer"]

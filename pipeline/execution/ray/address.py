@@ -74,12 +74,12 @@ def check_temporary_folder() -> None:
     # Ray creates the folder itself if its parent can be written.
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise ConfigError(f"{begins}, and {there} cannot be written; set RAY_TMPDIR to a folder that can be")
+        raise ConfigError(f"{begins}, and {there} cannot be written; set RAY_TMPDIR to a writable folder")
     room = LONGEST_SOCKET - len(f"/{SOCKET.format(process=os.getpid())}")
     if len(os.fsencode(folder)) > room:
         raise ConfigError(
-            f"{begins}, too long for the sockets that Ray puts there; set RAY_TMPDIR to a folder of at most "
-            f"{room} letters"
+            f"{begins}, which is too long for Ray's sockets; set RAY_TMPDIR to a folder whose path "
+            f"has at most {room} bytes"
         )
 
 
@@ -87,7 +87,9 @@ def _place(address: str) -> tuple[str, int]:
     """Return host and port of a cluster's address."""
     expected = "expected HOST:6379, ray://HOST:10001, `auto`, or `local` for this machine alone"
     if address.startswith(("http://", "https://")):
-        raise ConfigError(f"RAY_ADDRESS {address!r} is that of a dashboard, for `dmm submit`; {expected}")
+        raise ConfigError(
+            f"RAY_ADDRESS {address!r} is the address of a dashboard, which only `dmm submit` uses; {expected}"
+        )
     try:
         found = address if address.startswith("ray://") else canonicalize_bootstrap_address(address)
         parts = urlsplit(found if "://" in str(found) else f"//{found}")
@@ -97,9 +99,11 @@ def _place(address: str) -> tuple[str, int]:
             f"RAY_ADDRESS is {address!r}, but no Ray runs on this machine; {_REMEDY}"
         ) from error
     except (ValueError, OSError) as error:
-        raise ConfigError(f"RAY_ADDRESS {address!r} is no address of Ray ({error}); {expected}") from error
+        raise ConfigError(
+            f"RAY_ADDRESS {address!r} is not an address of Ray ({error}); {expected}"
+        ) from error
     if not host or not port:
-        raise ConfigError(f"RAY_ADDRESS {address!r} is no address of Ray; {expected}")
+        raise ConfigError(f"RAY_ADDRESS {address!r} is not an address of Ray; {expected}")
     return host, port
 
 
@@ -139,13 +143,13 @@ def _await_answer(where: str, target: str, *, is_client: bool) -> None:
                     return
                 if code is grpc.StatusCode.UNIMPLEMENTED:
                     raise ExecutionError(
-                        f"{where} is another server than a Ray head; {_REMEDY}, or write ray:// before it "
+                        f"{where} is not a Ray head but another server; {_REMEDY}, or write ray:// before it "
                         "for Ray's client"
                     ) from error
                 if time.monotonic() + PAUSE > deadline:
                     raise ExecutionError(
-                        f"{where} cannot be reached: something listens there, but does not answer as Ray "
-                        f"does within {_ANSWER_SECONDS:.0f} s; {_REMEDY}"
+                        f"{where} cannot be reached: the server there does not answer as Ray within "
+                        f"{_ANSWER_SECONDS:.0f} s; {_REMEDY}"
                     ) from error
                 time.sleep(PAUSE)
             else:

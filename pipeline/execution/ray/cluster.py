@@ -52,7 +52,7 @@ def connect(n_cpus: int | None = None) -> None:
         local = {"num_cpus": n_cpus, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     else:
         check_answers(address)
-    doing = "Ray starts on this machine" if address == LOCAL else f"Ray at {address!r} takes this command in"
+    doing = "Ray starts on this machine" if address == LOCAL else f"Ray at {address!r} accepts this command"
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         with announced(f"waiting until {doing}"):
@@ -62,7 +62,7 @@ def connect(n_cpus: int | None = None) -> None:
             remedy = (
                 "set RAY_TMPDIR to a short path that can be written"
                 if isinstance(error, OSError)
-                else "mend that"
+                else "fix the cause"
             )
             raise ExecutionError(
                 f"Ray cannot be started on this machine ({error}); {remedy}, or use --executor serial"
@@ -86,8 +86,8 @@ def busy_notice() -> str:
     if free >= total:
         return ""
     return (
-        f"others use {total - free:g} of the {total:g} CPUs of this cluster: tasks wait until CPUs come "
-        "free; Ctrl-C ends this run and loses nothing"
+        f"others use {total - free:g} of the {total:g} CPUs of this cluster, and tasks wait for "
+        "free CPUs; Ctrl-C ends this run and loses nothing"
     )
 
 
@@ -114,7 +114,7 @@ class Lookout:
             raise gone(f"its head has not answered for {silent:.0f} s")
         living = {node["NodeID"]: machine_of(node) for node in self._nodes if node["Alive"]}
         if self._own is not None and self._own not in living:
-            raise gone("the machine that this command runs on has left it")
+            raise gone("the machine of this command is no longer part of it")
         return list(living.values())
 
     @property
@@ -162,8 +162,8 @@ class ConnectionPatience:
         self.notice = self._word(waiting[0], machines) if waiting else ""
         since = f"none has come for {self.seconds:.0f} s; the largest has {_largest(machines)}"
         remedy = (
-            "lower `resources` in the config, add such a node, or raise resources.patience_seconds where one "
-            "takes longer to come"
+            "lower `resources` in the config, add such a node, or raise resources.patience_seconds "
+            "if such a node takes longer to start"
         )
         return {
             need: f"ExecutionError: no node offers {_described(need)} and {since}: {remedy}"

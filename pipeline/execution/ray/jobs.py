@@ -76,7 +76,8 @@ class JobServer:
         """
         if not address.startswith(("http://", "https://")):
             raise ConfigError(
-                f"--address {address!r}: expected that of the head's dashboard, such as http://HEAD:8265"
+                f"--address {address!r}: expected the address of the head's dashboard, such as "
+                "http://HEAD:8265"
             )
         self.address = address.rstrip("/")
         asyncio.run(_ask(self.address))
@@ -136,14 +137,14 @@ class JobServer:
                 if time.monotonic() - heard > SILENCE_SECONDS:
                     raise ExecutionError(
                         f"{self.address} has not answered for {SILENCE_SECONDS:.0f} s ({error}); the job may "
-                        "go on without us, and what it finished is kept: "
-                        "see `dmm status`, and submit again if the head is gone"
+                        "still run, and its finished work is kept. Check `dmm status`, and submit again if the "
+                        "head is gone"
                     ) from error
                 if not is_said and time.monotonic() - heard > SAID_AFTER:
                     is_said = True
                     warn(
-                        f"{self.address} does not answer; waiting for it up to {SILENCE_SECONDS:.0f} s. The "
-                        "job goes on meanwhile"
+                        f"{self.address} does not answer; waiting for it up to {SILENCE_SECONDS:.0f} s. "
+                        "The job continues"
                     )
                 time.sleep(RETRY_SECONDS)
 
@@ -172,14 +173,13 @@ class JobServer:
             raise ExecutionError(_refused(self.address, str(error))) from error
         except Timeout as error:
             raise ExecutionError(
-                f"{self.address} has not answered for {REQUEST_SECONDS:.0f} s; look at its dashboard. "
-                "Whether it took a job, `ray job list` says: "
-                "submit again if it did not"
+                f"{self.address} has not answered for {REQUEST_SECONDS:.0f} s; check its dashboard. If "
+                "`ray job list` does not show the job, submit it again"
             ) from error
         except (RuntimeError, OSError, ValueError) as error:
             raise ExecutionError(
-                f"the job server at {self.address} refused: {_line(error)}; look at its dashboard, and see "
-                "that it runs the Ray version used here"
+                f"the job server at {self.address} refused the request: {_line(error)}; check its "
+                "dashboard, and that it runs the same Ray version as this machine"
             ) from error
 
 
@@ -198,9 +198,9 @@ async def _ask(address: str) -> None:
             return
     except (OSError, ValueError, aiohttp.ClientError) as error:
         raise ExecutionError(
-            f"no Ray head answers at {address} ({str(error) or type(error).__name__}); check that it runs "
-            "with a dashboard, "
-            "and that its port is open to here (such as by ssh -L 8265:localhost:8265)"
+            f"no Ray head answers at {address} ({str(error) or type(error).__name__}); check that "
+            "it runs with a dashboard and that this machine can reach its port (for example "
+            "through ssh -L 8265:localhost:8265)"
         ) from error
 
 

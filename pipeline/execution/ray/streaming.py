@@ -188,7 +188,10 @@ class StreamingExecutor(Executor[T]):
                 None,
             )
             return []
-        lost = f"its worker was lost (after {MAX_RETRIES} retries); if memory ran out, raise `resources`"
+        lost = (
+            f"its worker was lost (after {MAX_RETRIES} retries); if memory ran out, raise memory_gb "
+            "in `resources`"
+        )
         reason, trace = (
             (f"ExecutionError: {lost}", "")
             if stream.error is None

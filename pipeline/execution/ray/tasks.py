@@ -180,7 +180,7 @@ def lost(task: T, error: ray.exceptions.RayError) -> Outcome[T]:
     Raises ExecutionError if this machine has left the cluster, because then no task can finish.
     """
     if isinstance(error, ray.exceptions.LocalRayletDiedError):
-        raise gone("the machine that this command runs on has left it") from error
+        raise gone("the machine of this command is no longer part of it") from error
     return Outcome(task, error=said(error), trace=str(error), fault=fault_of_loss(error))
 
 

@@ -113,10 +113,9 @@ def estimator_outputs(experiment: Experiment, examples: Examples) -> frozenset[s
     wanting = [label for label, unlearner in experiment.unlearners.items() if "effect" in unlearner.needs]
     if "logits" not in found and wanting:
         raise ConfigError(
-            f"unlearners.{wanting[0]} needs effects on the logits of all classes, but the attribution is of "
-            "margins only; "
-            "give a matrix or a source of logits or weights, or leave it to unlearners that need no effects "
-            "and read the score alone"
+            f"unlearners.{wanting[0]} needs effects on the logits of all classes, but this "
+            "attribution covers margins only; give a matrix or a source of logits or weights, or "
+            "use only unlearners that need no effects"
         )
     return found
 

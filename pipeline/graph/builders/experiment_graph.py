@@ -40,8 +40,8 @@ def build_graph(experiment: Experiment, examples: Examples, *, draw_report: Repo
     if len(nodes) <= len(made):
         twice = next(key for key, count in Counter(node.key for node in made).items() if count > 1)
         raise ConfigError(
-            f"two tables of this experiment are called {twice!r}; give each node of a study a key of its "
-            "own, such as studies/LABEL/NAME"
+            f"two tables of this experiment are called {twice!r}; give each node of a study its own "
+            "key, such as studies/LABEL/NAME"
         )
     try:
         contents = contents_used(located, reads_inputs=not isinstance(examples.inputs, UnreadInputs))

@@ -77,8 +77,8 @@ def check_judged(experiment: Experiment) -> None:
         if None not in reasons.values():
             said = "; ".join(f"{label}: {why}" for label, why in reasons.items())
             raise ConfigError(
-                f"no judge can judge forget set {forget_set!r} ({said}); supply what one needs, or name "
-                "another judge"
+                f"no judge can judge forget set {forget_set!r} ({said}); supply what one of them needs, "
+                "or name another judge"
             )
 
 
@@ -101,7 +101,7 @@ def why_not_judged(experiment: Experiment, judge: Judge, method: str, forget_set
     """Return why a judge cannot judge a method, or FLOOR, on a forget set; None if it can."""
     unlearner = experiment.unlearners.get(method)
     if unlearner is not None and not can_judge(judge, unlearner):
-        return "it needs the weights of unlearned models, and this method moves none"
+        return "it needs the weights of unlearned models, and this method changes none"
     for role in ORACLES:
         found = sourced(experiment, role, forget_set)
         if found is not None and found.n_models < judge.fewest_models:

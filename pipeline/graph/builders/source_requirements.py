@@ -134,7 +134,7 @@ def needed_of(experiment: Experiment, role: str) -> Iterator[tuple[str, str]]:
     if role == "full" and needs_effects(experiment):
         yield "logits", "predicted effects are added to their logits"
     if role == "scout" and looks(experiment):
-        yield "states", "attribution looks at the data through them"
+        yield "states", "attribution reads the weights of these models"
     if role in ORACLES:
         for label, judge in experiment.judges.items():
             if judge.needs_states:
@@ -197,6 +197,6 @@ def _check_sourced(experiment: Experiment, examples: Examples, found: FromSource
 def _lacking(found: FromSource, what: str, why: str) -> str:
     has = ", ".join(sorted(found.source.offers()))
     return (
-        f"{plugin_name(found.source)} offers {has} of {found.key}, but no {what}: {why}. What would supply "
-        f"it: {REMEDIES[what]}"
+        f"{plugin_name(found.source)} offers {has} of {found.key}, but no {what}: {why}. What "
+        f"would supply it: {REMEDIES[what]}"
     )

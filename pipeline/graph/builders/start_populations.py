@@ -37,7 +37,7 @@ def start_at(experiment: Experiment, role: str, label: str) -> Start:
     found, wanted = sourced(experiment, role, own), experiment.populations.of(role)
     if wanted is None:
         raise ConfigError(
-            f"unlearning is to start from populations.{role}, which is null; set "
+            f"unlearning starts from populations.{role}, which is null; set "
             f"populations.{role}.n_models, or name another start"
         )
     key = f"train/{role}" if own is None else f"train/{role}/{own}"

@@ -40,7 +40,7 @@ def form_of(path: Path, dtype: str) -> Form:
     """
     suffix = path.suffix.lower()
     if NAMED.get(suffix, dtype) != dtype:
-        raise ConfigError(f"{path} is called {suffix}, but dtype is {dtype}; make them agree")
+        raise ConfigError(f"the suffix of {path} is {suffix}, but dtype is {dtype}; make them agree")
     if suffix in BARE:
         return "memmap"
     if suffix == ".npy":

@@ -101,7 +101,7 @@ def freeze(rule: ForgetSet, examples: Examples) -> dict[str, Any]:
             ids = tuple(checked_forget_set(rule.select(examples, None), examples).tolist())
         if rule.content() != content:
             raise DataError(
-                f"{', '.join(map(str, paths_in(rule)))} changed while it was read; run the command again "
-                "once it is written"
+                f"{', '.join(map(str, paths_in(rule)))} changed while it was read; run the command "
+                "again when the file is complete"
             )
     return {"content": content, "ids": ids}

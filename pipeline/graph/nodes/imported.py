@@ -157,8 +157,7 @@ def check_forget_ids(source: ModelSource, forget: np.ndarray, key: str) -> None:
         return
     different = np.setxor1d(theirs, forget)
     raise DataError(
-        f"{key}: the source's oracles left out {len(theirs)} points, the forget set has {len(forget)}, and "
-        f"{len(different)} of them differ "
-        f"(first: {different[0]}); name the same set, such as by a rule `file` with the source's own list of "
-        "ids"
+        f"{key}: the source's oracles left out {len(theirs)} points, the forget set has "
+        f"{len(forget)}, and {len(different)} of them differ (first: {different[0]}); use the "
+        "same set in both, for example a rule `file` with the source's own list of ids"
     )

@@ -101,8 +101,8 @@ def influences_of_points(
     """
     if output is not None and "logits" not in node.outputs:
         raise ConfigError(
-            f"the logit of class {output} was asked for, but this attribution is of margins only; ask for "
-            "the margin"
+            f"the logit of class {output} was requested, but this attribution covers margins only; "
+            "request the margin"
         )
     basis = node.basis(work, work.read("factor"))
     block = _block_of(node, work, points, basis, of_margins=output is None and "margins" in node.outputs)

@@ -176,8 +176,8 @@ def _states_of(store: Store, folder: str, piece: Piece, first: int, last: int, e
         states = safetensors.torch.load(content)
     except safetensors.SafetensorError as error:
         raise CorruptShardError(
-            f"beside {folder}/{piece.shard} is no checkpoint in safetensors' form ({error}); run `dmm verify "
-            "--repair`"
+            f"the file beside {folder}/{piece.shard} is not a safetensors checkpoint ({error}); run "
+            "`dmm verify --repair`"
         ) from error
     n_kept, n_read = n_members(states), last - piece.shard.start
     if n_read > n_kept:

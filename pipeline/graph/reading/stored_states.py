@@ -33,9 +33,8 @@ def read_weights(
     changed = np.flatnonzero(recorded != numbers_of_digests(source.state_digests(start, stop)))
     if len(changed):
         raise DataError(
-            f"the weights of model {start + int(changed[0])} of {table.folder} are not those that its "
-            "outputs were recorded with; "
-            "run the command again once the files stay as they are"
+            f"the weights of model {start + int(changed[0])} of {table.folder} changed after its "
+            "outputs were recorded; run the command again when the files no longer change"
         )
     return source.read_states(start, stop, template)
 

@@ -54,8 +54,8 @@ def check_place(uri: str) -> None:
     longest = max((len(os.fsencode(part)) for part in folder.parts), default=0)
     if longest > _LONGEST_NAME:
         raise ConfigError(
-            f"store {uri[:60]!r}… has a name of {longest} bytes, and file systems take {_LONGEST_NAME}; "
-            "choose a shorter one"
+            f"store {uri[:60]!r}… contains a name of {longest} bytes, but file systems allow at "
+            f"most {_LONGEST_NAME}; choose a shorter name"
         )
     try:
         is_other = folder.exists() and not folder.is_dir()
@@ -63,7 +63,7 @@ def check_place(uri: str) -> None:
         # The place cannot be inspected; the first read or write reports why.
         return
     if is_other:
-        raise ConfigError(f"store {uri!r} is no folder; give the path of a folder, which may be new")
+        raise ConfigError(f"store {uri!r} is not a folder; give the path of a folder, which may be new")
 
 
 def local_folder(uri: str) -> Path | None:
@@ -82,7 +82,9 @@ def local_folder(uri: str) -> Path | None:
     try:
         return Path(os.path.expanduser(uri.removeprefix("file://"))).resolve()
     except (OSError, RuntimeError, ValueError) as error:
-        raise ConfigError(f"store {uri!r} is no path of a folder ({error}); give another") from error
+        raise ConfigError(
+            f"store {uri!r} is not the path of a folder ({error}); give another path"
+        ) from error
 
 
 def patience_seconds() -> float:

@@ -95,8 +95,8 @@ def checked(path: str, uri: str) -> str:
     parts = path.split("/")
     if {"", ".", ".."} & set(parts) or "\\" in path or not path.isprintable():
         raise StoreError(
-            f"path {path!r} leaves the store {uri}; give one inside it: names joined by single slashes, "
-            "without '.', '..' or backslashes"
+            f"path {path!r} leaves the store {uri}; give a path inside it: names joined by single "
+            "slashes, without '.', '..' or backslashes"
         )
     return path
 

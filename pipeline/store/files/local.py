@@ -116,7 +116,9 @@ class LocalFiles(Files):
 
     @override
     def move(self, path: str, to: str) -> None:
-        with _boundary(self._path(path), f"moved to {to}", "another process may have moved it: look again"):
+        with _boundary(
+            self._path(path), f"moved to {to}", "another process may have moved it, so run the command again"
+        ):
             self._check_inside(path)
             self._check_inside(to)
             self._path(to).parent.mkdir(parents=True, exist_ok=True)
@@ -149,8 +151,8 @@ class LocalFiles(Files):
         folder, root = self._path(path).parent.resolve(), Path(self.uri).resolve()
         if not folder.is_relative_to(root):
             raise StoreError(
-                f"path {path!r} leaves the store {self.uri} by a link, to {folder}; remove the link, or put "
-                "the folder itself there"
+                f"path {path!r} leaves the store {self.uri} by a link to {folder}; replace the link by "
+                "the folder itself, or remove it"
             )
 
     def _path(self, path: str) -> Path:

@@ -61,12 +61,12 @@ class MarkedFiles(Wrapping):
         """Raise StoreUnseenError unless the root carries the mark."""
         if MARK not in self.inner.names(""):
             raise StoreUnseenError(
-                f"{self.location(MARK)} is gone, so this is not the store that the run works on: a mount is "
+                f"{self.location(MARK)} is gone, so this is not the store that the run uses: a mount is "
                 "missing, or the folder was removed"
             )
         found = self.inner.read(MARK).decode(errors="replace")
         if found != self.mark:
             raise StoreUnseenError(
-                f"{self.location(MARK)} says {found}, the run works on {self.mark}: another store is "
-                "mounted, or this machine does not share it"
+                f"{self.location(MARK)} contains {found} but the run uses the store {self.mark}: "
+                "another store is mounted, or this machine does not share it"
             )

@@ -161,8 +161,8 @@ class ObjectFiles(Files):
         except self._raises as error:
             if isinstance(error, FileNotFoundError) and _status(error) is None:
                 raise StoreError(
-                    f"{place} cannot be {verb} (no such object); another process may have moved it: look "
-                    "again"
+                    f"{place} cannot be {verb} (no such object); another process may have moved it, so run "
+                    "the command again"
                 ) from error
             reason = re.sub(r"\s+", " ", str(error))[:300] or type(error).__name__
             if self._passes(error):

@@ -89,12 +89,13 @@ class PatientFiles(Wrapping):
                 pause = min(_FIRST_PAUSE * 2.0**attempt, LONGEST_PAUSE) * _JITTER.uniform(0.5, 1.0)
                 if waited + pause > self.patience or over.is_set():
                     raise type(error)(
-                        f"{error}; it was waited for, {waited:.0f} s: see to the store at {self.uri}, then "
-                        "run again: nothing written so far is lost"
+                        f"{error}; the store did not answer for {waited:.0f} s. Check the store at "
+                        f"{self.uri}, then run again: nothing written so far is lost"
                     ) from error
                 WATCH.tell(
                     wait,
-                    f"the store at {self.uri} is away: {error}; waiting for it up to {self.patience:.0f} s",
+                    f"the store at {self.uri} cannot be reached: {error}; waiting for it up to "
+                    f"{self.patience:.0f} s",
                 )
             over.wait(pause)
             attempt += 1

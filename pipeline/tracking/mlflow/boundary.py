@@ -27,8 +27,8 @@ class Boundary:
         if isinstance(error, Exception) and (isinstance(error, OSError) or _passes_mlflow(trace)):
             text = re.sub(r"//[^@/\s]*@", "//***@", f"MLflow at {self.uri} failed: {error}")[:600]
             remedy = (
-                "check the tracking URI and that the server answers. The store keeps everything: the next "
-                "run logs what is missing"
+                "check the tracking URI and that the server answers. The store keeps all results, and "
+                "the next run logs what is missing"
             )
             raise TrackingError(f"{text}; {remedy}") from error
 

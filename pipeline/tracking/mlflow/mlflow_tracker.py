@@ -116,7 +116,7 @@ class MlflowTracker(Tracker):
         """
         if self._uri.startswith("sqlite"):
             return nullcontext()
-        return announced(f"MLflow at {masked(self._uri)} has not answered yet; the run goes on meanwhile")
+        return announced(f"MLflow at {masked(self._uri)} has not answered yet; the run continues")
 
     @override
     def last(self, metric: str) -> float:
