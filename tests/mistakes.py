@@ -347,7 +347,7 @@ UNLEARNERS_LATE = {
     ): "unlearn() raised mistakes.StrangeError",
     answered("LogitsTensor", logits=torch.from_numpy): "`logits` is Tensor",
     answered("LogitsShort", logits=lambda logits: logits[:, :2]): "`logits` is ndarray",
-    answered("StatesLost", states=lambda states: {}): "`states` are not those of the request",
+    answered("StatesLost", states=lambda states: {}): "`states` do not match those of the request",
     answered("SamplesFloat", n_samples=lambda n: 1.5): "`n_samples` is 1.5",
     subclass(ScheduledUnlearner, "PhasesNone", phases=returned(None)): "phases() returned None",
     subclass(ScheduledUnlearner, "PhasesEmpty", phases=returned([])): "it lists no phases",
@@ -414,7 +414,7 @@ class Recorded(ModelSource):
 RECORDS = {
     subclass(Recorded, "DigestsList", digests=returned(["a"])): "digests() returned list of str",
     subclass(Recorded, "DigestsFew", digests=returned(("a",))): "expected 8, one for each model",
-    subclass(Recorded, "ModelsNone", n_models=returned(0)): "holds no models",
+    subclass(Recorded, "ModelsNone", n_models=returned(0)): "has no models",
     subclass(Recorded, "OffersText", offers=returned("no")): "offers() returned 'no'",
     subclass(
         Recorded, "OffersUnknown", offers=returned(frozenset({"weights"}))

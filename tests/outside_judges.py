@@ -151,7 +151,7 @@ MISTAKEN = {
         Scores(rows=(Score(statistic="one", split="forget", value=float("nan")),)),
         "expected finite ones",
     ),
-    "Twice": (Scores(rows=(ROW, ROW)), "stands 2 times; give one"),
+    "Twice": (Scores(rows=(ROW, ROW)), "appears 2 times; give it once"),
     "Elsewhere": (
         Scores(rows=(Score(statistic="one", split="test", value=1.0),)),
         "expected one of forget, retain, validation",

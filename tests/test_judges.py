@@ -181,7 +181,7 @@ def test_experiments_are_compared_by_it(
         ),
         (
             "outside_judges:Demanding",
-            "needs gradients, but only `full`, `logits`, `margins`, `states` can be had",
+            "needs gradients, but only `full`, `logits`, `margins`, `states` are available",
         ),
         ("outside_judges:Nobody", "cannot be imported"),
         ({"name": "klom", "variant": "paper", "n_bins": 10}, "variant 'paper' fixes its bins"),

@@ -74,7 +74,7 @@ class WeightMatrix:
         if self.matrix.ndim != 2 or self.matrix.shape[1:] != self.everything.shape:
             raise ShapeError(
                 f"weights are {self.matrix.shape}, outputs on all points {self.everything.shape}; give one "
-                "weight a point and output"
+                "weight for each point and output"
             )
         if self.errors is not None and self.errors.shape != self.matrix.shape:
             raise ShapeError(

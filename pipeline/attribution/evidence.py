@@ -73,7 +73,7 @@ class Evidence:
         """Return the views of all points; raises ConfigError if there are none."""
         if self.views is None:
             raise ConfigError(
-                "this estimator needs what scouts see of all points; add `views` to its `needs`"
+                "this estimator needs the scouts' features of all points; add `views` to its `needs`"
             )
         return self.views
 

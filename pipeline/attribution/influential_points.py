@@ -88,7 +88,7 @@ def influences(datamodel: Datamodel, *, top: int, outputs: Sequence[int] = (0,))
     weights = datamodel.weights() if each is None else -each[0]
     if not 1 <= top <= len(weights):
         raise DataError(
-            f"the top {top} of {len(weights)} training points were asked for; choose 1 to {len(weights)}"
+            f"the top {top} of {len(weights)} training points were requested; choose 1 to {len(weights)}"
         )
 
     def influence(index: int, output: int) -> Influence:

@@ -84,10 +84,9 @@ class Tracking(Settings):
     def _check(cls, uri: str | None) -> str | None:
         if uri is not None and masked(uri) != uri:
             raise SettingError(
-                f"{masked(uri)!r} holds a password, which would be logged with the config; give the address "
-                "without it, and set "
-                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD where it runs; before a database put "
-                "an MLflow server"
+                f"{masked(uri)!r} contains a password, which would be logged with the config; give the "
+                "address without it, and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD where "
+                "it runs; before a database put an MLflow server"
             )
         if uri:
             with refusing():
@@ -141,20 +140,20 @@ class Experiment(StudyKeys):
             if strange:
                 raise ConfigError(
                     f"forget_sets.{label} needs {', '.join(sorted(strange))}, but only the margins of `full` "
-                    "can be had"
+                    "are available"
                 )
         for label, unlearner in self.unlearners.items():
             unknown = unlearner.needs - {"effect", "oracle"}
             if unknown:
                 raise ConfigError(
                     f"unlearners.{label} needs {', '.join(sorted(unknown))}, but only `effect` and `oracle` "
-                    "can be had"
+                    "are available"
                 )
         focused, n_full = self.populations.focused, self.populations.full.n_models
         if focused is not None and focused.keep_fraction == 1 and self.populations.full.source is not None:
             raise ConfigError(
                 "populations.focused with keep_fraction 1 pairs models with full ones of the same seed, and "
-                "nobody knows the seeds of a source; "
+                "the seeds of a source's models are unknown; "
                 "set populations.focused.keep_fraction below 1, or train the full models here"
             )
         if focused is not None and focused.keep_fraction == 1 and focused.n_pairs > n_full:
@@ -168,7 +167,7 @@ class Experiment(StudyKeys):
             names = ", ".join(f"`{name}`" for name in sorted(EVIDENCE))
             raise ConfigError(
                 f"estimator {plugin_name(self.estimator)!r} needs {', '.join(sorted(unknown))}, but only "
-                f"{names} can be had"
+                f"{names} are available"
             )
         return self
 

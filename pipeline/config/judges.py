@@ -35,7 +35,7 @@ def successor_of_evaluation(tree: Any) -> Any:
     rest, old = {key: value for key, value in tree.items() if key != "evaluation"}, tree["evaluation"]
     if "judges" in rest:
         raise ConfigError(
-            "both `evaluation` and `judges` are set; move what stands below `evaluation` to `judges.klom`, "
+            "both `evaluation` and `judges` are set; move the settings below `evaluation` to `judges.klom`, "
             "and remove `evaluation`"
         )
     if not (old is None or isinstance(old, Mapping)):
@@ -102,7 +102,7 @@ def _check_judge(place: str, judge: Judge, populations: Populations) -> None:
     if unknown:
         names = ", ".join(f"`{name}`" for name in sorted(NEEDS))
         raise ConfigError(
-            f"{place} needs {', '.join(sorted(unknown))}, but only {names} can be had; name models of its "
+            f"{place} needs {', '.join(sorted(unknown))}, but only {names} are available; name models of its "
             "own in populations()"
         )
     for role in SIDES:
@@ -127,7 +127,7 @@ def _check_judge(place: str, judge: Judge, populations: Populations) -> None:
         isinstance(treatment, Unlearner) and treatment.moves_weights and not treatment.needs
     ):
         raise ConfigError(
-            f"{place}: treatment() is {plugin_name(treatment)!r}; expected an unlearner that moves weights "
+            f"{place}: treatment() is {plugin_name(treatment)!r}; expected an unlearner that changes weights "
             "and needs neither effects nor oracles"
         )
 

@@ -63,8 +63,8 @@ class Sourced(Settings):
             and not type(self).model_fields["keep_states"].default
         ):
             raise ValueError(
-                "keep_states is of models trained here; those of a source are read where they lie: leave it "
-                "out"
+                "keep_states is only for models trained here; the states of a source are read in place: "
+                "leave it out"
             )
         return self
 

@@ -57,7 +57,7 @@ def check_fidelities(experiment: Experiment, roles_in_one_fit: frozenset[str]) -
         )
         raise ConfigError(
             f"estimator {plugin_name(experiment.estimator)!r} would learn from models of several kinds in "
-            f"one fit ({named}), and takes one; "
+            f"one fit ({named}), but takes one; "
             "give these populations the same model and recipe"
         )
 

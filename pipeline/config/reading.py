@@ -113,7 +113,7 @@ def _override(tree: Mapping[str, Any], override: str) -> dict[str, Any]:
         raise ConfigError(f"--set {override!r}: the value cannot be read as YAML ({error})") from error
     if _holds_comment(text, value):
         raise ConfigError(
-            f"--set {override!r}: YAML takes what begins with # for a comment; put the value in quotes, as "
+            f"--set {override!r}: YAML reads text after # as a comment; put the value in quotes, as "
             "in key='\"exp #2\"'"
         )
     return _put(tree, key.strip().split("."), value, override)

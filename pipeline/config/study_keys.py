@@ -56,8 +56,7 @@ class StudyKeys(KnownStudies):
         for label, study in self.studies.items():
             if label in TAKEN or label in STUDIES.names():
                 raise ConfigError(
-                    f"studies.{label}: this label has a meaning of its own in tables and pages; choose "
-                    "another label"
+                    f"studies.{label}: this label is reserved in tables and pages; choose another label"
                 )
             if type(study) in STUDIES.plugins:
                 remedy = f"write `{study.name}: {{…}}` beside `studies`, not below it"

@@ -137,7 +137,7 @@ def named_failures(plugins: Iterable[object]) -> Iterator[None]:
         place = users_line(error, classes)
         if classes and place is not None:
             raised = f"an object that it returned raised {say(error)} ({place})"
-            raise PluginError(f"{names}: {raised}; mend that line") from error
+            raise PluginError(f"{names}: {raised}; fix that line") from error
         if classes:
             error.add_note(f"{names} took part in this: check what it returns")
         raise

@@ -74,7 +74,7 @@ class Examples:
             raise DataError(f"n_classes is {self.n_classes}; expected at least two classes, numbered from 0")
         if 0 in shape:
             raise DataError(
-                f"inputs have shape {shape}, so that they hold no features; give at least one number for "
+                f"inputs have shape {shape}, so a point has no features; give at least one number for "
                 "each point"
             )
         if self.labels.min() < 0 or self.labels.max() >= self.n_classes:

@@ -194,8 +194,8 @@ def read_inputs(inputs: Inputs, ids: Indices) -> npt.NDArray[Any]:
     bad = first_not_finite(found)
     if bad is not None:
         raise DataError(
-            f"the input of point {int(ids[bad])} holds NaN, infinity or more than float32 holds; clean or "
-            "scale it first"
+            f"the input of point {int(ids[bad])} contains NaN, infinity or a number too large for "
+            "float32; clean or scale it first"
         )
     return found
 

@@ -126,8 +126,8 @@ class MappedInputs(FileInputs):
                 bad = first_not_finite(part)
                 if bad is not None:
                     raise DataError(
-                        f"row {first + bad} of {path} holds NaN, infinity or more than float32 holds; clean "
-                        "or scale it first"
+                        f"row {first + bad} of {path} contains NaN, infinity or a number too large for "
+                        "float32; clean or scale it first"
                     )
                 yield part
 
@@ -156,7 +156,7 @@ def _map(path: Path) -> npt.NDArray[Any]:
     try:
         return map_npy(path)
     except ValueError as error:
-        raise DataError(f"{path} is no array of numbers ({error}); {_HOW}") from error
+        raise DataError(f"{path} is not an array of numbers ({error}); {_HOW}") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}); {_HOW}") from error
 

@@ -46,11 +46,13 @@ def retain_mask(n_train: int, forget: Indices) -> Mask:
     """
     outside = forget[(forget < 0) | (forget >= n_train)]
     if len(outside):
-        raise DataError(f"forget id {outside[0]} is no training point; expected ids from 0 to {n_train - 1}")
+        raise DataError(
+            f"forget id {outside[0]} is not a training point; expected ids from 0 to {n_train - 1}"
+        )
     mask = np.ones(n_train, dtype=bool)
     mask[forget] = False
     if not mask.any():
-        raise DataError(f"all {n_train} training points are to be forgotten; keep at least one")
+        raise DataError(f"all {n_train} training points are in the forget set; leave at least one out of it")
     return mask
 
 
@@ -62,8 +64,8 @@ def count_kept_outside(n_others: int, keep_fraction: float) -> int:
     n_kept = round(keep_fraction * n_others)
     if n_kept == 0:
         raise ConfigError(
-            f"keep_fraction {keep_fraction} keeps none of the {n_others} points that are not to be "
-            "forgotten; choose a larger one"
+            f"keep_fraction {keep_fraction} keeps none of the {n_others} points that are not "
+            "in the forget set; choose a larger one"
         )
     return n_kept
 

@@ -72,8 +72,8 @@ def draw_lines(
     finite = np.isfinite(features).all(axis=1) & np.isfinite(difficulty)
     if not finite.all():
         raise DataError(
-            f"training point {np.flatnonzero(~finite)[0]} looks non-finite to a scout model, which has "
-            "diverged; lower recipe.learning_rate"
+            f"training point {np.flatnonzero(~finite)[0]} has non-finite features in a scout model, which "
+            "has diverged; lower recipe.learning_rate"
         )
     balls, caps = np.full((n_train, LENGTH), -1), []
     for label in np.unique(labels).tolist():

@@ -79,7 +79,7 @@ def checked_id(value: Any) -> int:
         hint = f"write {value}" if _ID.fullmatch(value) else _WRITE_IDS
         raise IdError(f"{_shown(value)} is text, not a whole number; {hint} without quotes or leading zeros")
     if type(value) is not int:
-        raise IdError(f"{_shown(value)} is no whole number; {_WRITE_IDS}")
+        raise IdError(f"{_shown(value)} is not a whole number; {_WRITE_IDS}")
     if value < 0:
         raise IdError(f"{value} is negative; ids begin at 0")
     return value if value <= LARGEST_ID else _too_large(str(value))
@@ -170,7 +170,7 @@ def _read_csv(file: BinaryIO) -> _Found:
         _check_no_row_numbers(first, column, [row[column] for row, _ in rows if len(row) == len(first)])
     for row, place in rows:
         if len(row) != len(first):
-            raise IdError(f"{place} has {_columns(len(row))} and the first {_columns(len(first))}")
+            raise IdError(f"{place} has {_columns(len(row))} but the first line has {_columns(len(first))}")
     return [(_at(place, parse_id, row[column]), place) for row, place in rows]
 
 
@@ -299,7 +299,7 @@ def _check_list(found: _Found) -> None:
         if id_ in places:
             values = {each for each, _ in found}
             mask = "; these look like a mask of 0 and 1: list the ids instead" if values == {0, 1} else ""
-            raise IdError(f"id {id_} stands at {places[id_]} and again at {place}; list every id once{mask}")
+            raise IdError(f"id {id_} appears at {places[id_]} and again at {place}; list every id once{mask}")
         places[id_] = place
 
 

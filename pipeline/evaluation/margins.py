@@ -83,11 +83,11 @@ def check_worlds(worlds: Mapping[str, np.ndarray], *, fewest: int, why: str = ""
     (first, one), (second, other) = worlds.items()
     if one.shape[1] != other.shape[1]:
         raise ShapeError(
-            f"{first} margins are of {one.shape[1]} points, {second} margins of {other.shape[1]}; give the "
-            "same points in the same order"
+            f"{first} margins have {one.shape[1]} points, but {second} margins have {other.shape[1]}; "
+            "give the same points in the same order"
         )
     if one.shape[1] == 0:
-        raise ShapeError("margins are of 0 points; give at least one point")
+        raise ShapeError("margins have 0 points; give at least one")
 
 
 def _logsumexp(values: Float[np.ndarray, "n_classes *points"]) -> Float[np.ndarray, "*points"]:

@@ -207,14 +207,14 @@ class SetContent:
 
     def __post_init__(self) -> None:
         if not self.forgotten:
-            raise DataError(f"forget set {self.label!r} holds no points; a report needs at least one")
+            raise DataError(f"forget set {self.label!r} has no points; a report needs at least one")
         lengths = {"before": self.before.shape[1], "oracle": self.oracle.shape[1]}
         lengths |= {f"{row.label}.points": len(row.points) for row in self.rows}
         lengths |= {f"{row.label}.margins": row.margins.shape[1] for row in self.rows}
         for name, length in lengths.items():
             if length != len(self.forgotten):
                 raise ShapeError(
-                    f"{name} of forget set {self.label!r} covers {length} points, the set holds "
+                    f"{name} of forget set {self.label!r} covers {length} points, but the set has "
                     f"{len(self.forgotten)}; give the points of the forget set"
                 )
 

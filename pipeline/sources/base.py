@@ -161,7 +161,7 @@ def check_apart(
     shared = shared or set(first.places(0, n_first)) & set(second.places(0, n_second))
     if shared:
         raise DataError(
-            f"{len(shared)} of {n_second} {names[1]} models are among the {n_first} {names[0]} models; "
+            f"{len(shared)} of {n_second} {names[1]} models are also among the {n_first} {names[0]} models; "
             "keep them apart with `skip`"
         )
 
@@ -171,7 +171,7 @@ def check_first(
 ) -> None:
     """Raise DataError unless the first model fits data and template in everything that reads names."""
     if not source.n_models():
-        raise DataError(f"source {plugin_name(source)!r} holds no models; give a folder of at least one")
+        raise DataError(f"source {plugin_name(source)!r} has no models; give a folder with at least one")
     if "masks" in reads:
         masks = source.read_masks(0, 1)
         if masks.shape[1:] != (examples.n_train,):

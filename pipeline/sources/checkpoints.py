@@ -71,7 +71,7 @@ class CheckpointFiles(ModelSource):
             raise ConfigError(
                 f"source checkpoints does not say which files are the oracles of {label!r}; put "
                 f"{FORGET_SET} into `files` "
-                f"({self.files!r}) and what stands for it into `forget_sets` (it has: "
+                f"({self.files!r}) and its value into `forget_sets` (it has: "
                 f"{', '.join(self.forget_sets) or 'none'})"
             )
         files = self.files.replace(FORGET_SET, str(self.forget_sets[label]))
@@ -125,7 +125,7 @@ class CheckpointFiles(ModelSource):
             found = {0: path} if path.is_file() else {}
         if not found:
             raise DataError(
-                f"{self.folder} holds no checkpoints called {self.files!r}; set `files`, such as "
+                f"{self.folder} contains no checkpoints named {self.files!r}; set `files`, such as "
                 f"'model_{ID}.pt'"
             )
         return dict(list(found.items())[self.skip :])

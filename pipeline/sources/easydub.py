@@ -140,7 +140,7 @@ class EasyDub(ModelSource):
                 raise DataError(
                     f"{parts[FORGET][number]} has {len(arrays[FORGET])} rows for {len(ids)} ids up to "
                     f"{ids.max()} of {n_train} "
-                    "training points; see that forget set and outputs belong together"
+                    "training points; check that the forget set and the outputs belong together"
                 )
             train = np.empty((n_train, *arrays[RETAIN].shape[1:]), arrays[RETAIN].dtype)
             train[np.setdiff1d(np.arange(n_train), ids)] = arrays[RETAIN]

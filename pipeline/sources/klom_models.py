@@ -210,8 +210,8 @@ class KlomModels(ModelSource):
         for file, tensor in zip(files, tensors, strict=True):
             if not isinstance(tensor, Tensor) or tensor.ndim != 2 or not tensor.is_floating_point():
                 raise DataError(
-                    f"{file} holds no margins (n_models, n_points); expected one tensor of floats with "
-                    "two axes"
+                    f"{file} does not contain margins (n_models, n_points); expected one tensor of floats "
+                    "with two axes"
                 )
         if len(tensors[0]) != len(tensors[1]):
             raise DataError(
@@ -231,6 +231,7 @@ def _output(path: Path, n_axes: int) -> np.ndarray:
     found = read_torch(path)
     if not isinstance(found, Tensor) or found.ndim != n_axes or not found.is_floating_point():
         raise DataError(
-            f"{path} holds no logits (n_points, n_classes); expected one tensor of floats with {n_axes} axes"
+            f"{path} does not contain logits (n_points, n_classes); expected one tensor of floats with "
+            f"{n_axes} axes"
         )
     return np.asarray(found.float().numpy())

@@ -90,8 +90,8 @@ class MadryLab(ModelSource):
             raise DataError(f"{self.folder}: {content.broken}")
         if len(content.models) < 3:
             raise DataError(
-                f"{self.folder} has {len(content.models)} finished models behind the {self.skip} to skip; "
-                "at least 3 are needed"
+                f"{self.folder} has {len(content.models)} finished models after the first {self.skip}, "
+                "which are skipped; at least 3 are needed"
             )
         if content.alike:
             raise DataError(f"{self.folder}: {content.alike}")

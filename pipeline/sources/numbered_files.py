@@ -79,7 +79,7 @@ def _listed(folder: Path, named: str, modified: int) -> Mapping[int, str]:
         number = int(match[1])
         if number in found:
             raise DataError(
-                f"{folder / found[number]} and {name} are both of model {number}; leave one of them in "
+                f"{folder / found[number]} and {name} both belong to model {number}; leave one of them in "
                 "the folder"
             )
         found[number] = name

@@ -50,7 +50,7 @@ def file_digests(files: Iterable[Path]) -> list[str]:
         return SOURCE_DIGESTS.of(found) if found else []
     except OSError as error:
         raise DataError(
-            f"{error.filename} cannot be read ({error.strerror}); see that the folder is complete"
+            f"{error.filename} cannot be read ({error.strerror}); check that the folder is complete"
         ) from error
 
 

@@ -68,7 +68,7 @@ def read_torch(path: Path) -> Any:
             or type(error).__name__
         )
         raise DataError(
-            f"{path} cannot be read as a file of torch ({reason}); copy or download it again"
+            f"{path} cannot be read as a torch file ({reason}); copy or download it again"
         ) from error
 
 
@@ -112,7 +112,7 @@ def fitted(state: Mapping[str, Tensor], template: nn.Module, where: str) -> dict
             if set(state) == set(expected)
             else "; map names with `keys: {name in the file: name in the model}`, null leaves one out"
         )
-        raise DataError(f"{where} does not fit the model: {'; '.join(problems)}{hint}")
+        raise DataError(f"{where} does not match the model: {'; '.join(problems)}{hint}")
     return {name: state[name].to(wanted.dtype) for name, wanted in expected.items()}
 
 
@@ -132,7 +132,7 @@ def check_states(states: States, template: nn.Module, n_models: int) -> None:
         shown = "; ".join(
             f"{name} is {found.get(name)}, expected {expected.get(name)}" for name in different[:_MOST_SHOWN]
         )
-        raise DataError(f"its states do not fit the model: {shown}")
+        raise DataError(f"its states do not match the model: {shown}")
 
 
 def _problems(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
@@ -184,5 +184,5 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         return safetensors.torch.load_file(path)
     except (safetensors.SafetensorError, OSError) as error:
         raise DataError(
-            f"{path} cannot be read as a file of safetensors ({error}); copy or download it again"
+            f"{path} cannot be read as a safetensors file ({error}); copy or download it again"
         ) from error

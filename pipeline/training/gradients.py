@@ -66,8 +66,7 @@ class Checkpoints:
             handle.remove()
         if not ran:
             raise ConfigError(
-                f"model {type(self._build.model).__qualname__} runs no linear layer, so it has no last one; "
-                "set `layers` to 'all'"
+                f"model {type(self._build.model).__qualname__} has no linear layer; set `layers` to 'all'"
             )
         last = {id(value) for value in ran[-1].parameters()}
         counted = [name for name, value in self._template.named_parameters() if id(value) in last]

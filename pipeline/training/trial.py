@@ -31,7 +31,7 @@ def trying(build: Builder, problem: str) -> Iterator[None]:
         place = users_line(error, [type(build.model)])
         where = f", {place}" if place else ""
         raise ConfigError(
-            f"model {plugin_name(build.model)} {problem} ({say(error)}{where}); mend its build()"
+            f"model {plugin_name(build.model)} {problem} ({say(error)}{where}); fix its build()"
         ) from error
 
 

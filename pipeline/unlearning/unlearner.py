@@ -57,7 +57,7 @@ class Request:
         if len(self.seeds) != n_members(self.states) or len(self.logits) != len(self.seeds):
             raise ShapeError(
                 f"{n_members(self.states)} models, {len(self.logits)} rows of logits, {len(self.seeds)} "
-                "seeds; give one of each a model"
+                "seeds; give one of each for each model"
             )
 
     def compute_logits(self, states: States) -> Logits:
@@ -107,7 +107,7 @@ class Unlearner(Plugin):
     def _refuse_snapshots(cls, given: Any) -> Any:
         if isinstance(given, dict) and "snapshots" in given and "snapshots" not in cls.model_fields:
             remedy = "remove `snapshots`, or use an unlearner that descends"
-            raise ValueError(f"it has no snapshots, as it descends no phases; {remedy}")
+            raise ValueError(f"it has no snapshots, because it has no phases; {remedy}")
         return given
 
     @property
@@ -131,7 +131,7 @@ class Unlearner(Plugin):
             or {name: tuple(value.shape) for name, value in found.states.items()} != wanted
         ):
             raise ShapeError(
-                "`states` are not those of the request, changed; expected a tensor of the same shape under "
+                "`states` do not match those of the request; expected a tensor of the same shape under "
                 "each of its names"
             )
         if not fits(found.n_samples, int) or found.n_samples < 0:
@@ -244,7 +244,7 @@ def check_phase(phase: Phase, request: Request) -> None:
         )
     if not isinstance(phase.descent, Descent) or not callable(phase.objective):
         raise ShapeError(
-            "`descent` and `objective` are to be a Descent and a function of logits, labels and targets"
+            "`descent` and `objective` must be a Descent and a function of logits, labels and targets"
         )
 
 

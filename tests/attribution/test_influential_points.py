@@ -115,7 +115,7 @@ def test_any_datamodel_has_influences_and_unknown_errors_are_said_to_be_unknown(
 
 @pytest.mark.parametrize("top", [0, 5])
 def test_more_points_than_there_are_is_refused(top):
-    with pytest.raises(DataError, match=f"the top {top} of 4 training points were asked for; choose 1 to 4"):
+    with pytest.raises(DataError, match=f"the top {top} of 4 training points were requested; choose 1 to 4"):
         influences(WeightsOnly(), top=top)
 
 

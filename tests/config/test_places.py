@@ -37,7 +37,7 @@ def refusal(*overrides: str, **tree: Any) -> str:
         ("dataset.scaling", {"std": [0.0]}, "", "std holds 0.0; expected numbers above 0"),
         ("judges.klom", {"n_binz": 3}, ".n_binz", "unknown setting"),
         ("studies.mine", None, "", "needs a `name`"),
-        ("convex.guarantees", {"classes": [3, 3]}, "", "classes are (3, 3); name two that differ"),
+        ("convex.guarantees", {"classes": [3, 3]}, "", "classes are (3, 3); name two different classes"),
         ("tracking.uri", "folder", "", "tracking URI 'folder' is a folder"),
     ],
 )

@@ -61,8 +61,8 @@ def test_what_only_yaml_1_1_takes_for_something_else_is_text(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\na: 2", r"key 'a' stands twice \(line 2"),
-        ("a: {b: 1, b: 2}", "key 'b' stands twice"),
+        ("a: 1\na: 2", r"key 'a' appears twice \(line 2"),
+        ("a: {b: 1, b: 2}", "key 'b' appears twice"),
         ("17: 1", "key '17' is not text; put a key that is a number"),
         ("true: 1", "key 'true' is not text"),
         ("[1]: 2", "a list or mapping"),

@@ -58,7 +58,7 @@ def test_the_retain_mask_is_the_complement_of_the_forget_set(forget: set[int]) -
 
 @pytest.mark.parametrize(
     ("forget", "message"),
-    [([-1], "id -1 is no training point"), ([3], "id 3 is"), ([0, 1, 2], "keep at least one")],
+    [([-1], "id -1 is not a training point"), ([3], "id 3 is"), ([0, 1, 2], "leave at least one out of it")],
 )
 def test_the_retain_mask_refuses_ids_that_are_none(forget: list[int], message: str) -> None:
     with pytest.raises(DataError, match=message):
@@ -92,5 +92,5 @@ def test_a_focused_mask_that_keeps_every_other_point_is_an_oracles() -> None:
 
 
 def test_a_focused_mask_refuses_to_keep_nothing_else() -> None:
-    with pytest.raises(ConfigError, match="keeps none of the 18 points that are not to be forgotten"):
+    with pytest.raises(ConfigError, match="keeps none of the 18 points that are not in the forget set"):
         focused_mask(20, 0.01, np.array([3, 4]), 7, keeps_forget=True)

@@ -181,7 +181,7 @@ def test_precision_does_not_matter_where_margins_are_exact(clip):
         ((5, 1), (5, 1, 1), "oracle margins have shape"),
         ((1, 3), (5, 3), "at least 2 models"),
         ((5, 3), (0, 3), "at least 2 models"),
-        ((5, 3), (5, 4), "unlearned margins are of 3 points, oracle margins of 4"),
+        ((5, 3), (5, 4), "unlearned margins have 3 points, but oracle margins have 4"),
         ((5, 0), (5, 0), "at least one point"),
     ],
 )

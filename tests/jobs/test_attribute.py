@@ -298,7 +298,7 @@ def test_a_matrix_of_margins_knows_no_logits_and_no_effects(open_tiny: Open, tmp
         (["--target", "017"], "'017' has a leading zero"),
         (["--target", "1_7"], "'1_7' holds a separator"),
         (["--target", "-3"], "'-3' has a sign"),
-        (["--target", "٣"], "'٣' is no whole number"),
+        (["--target", "٣"], "'٣' is not a whole number"),
         (["--target", "3", "--class", "01"], "expected `margin` or a class"),
         (
             ["--target", "80"],

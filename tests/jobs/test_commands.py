@@ -215,9 +215,9 @@ def test_a_failed_shard_is_named_with_status_1(
         (["--set", ".recipe.epochs=3"], "the key has an empty part"),
         (
             ["--set", "store.uri=exp #2"],
-            "YAML takes what begins with # for a comment; put the value in quotes",
+            "YAML reads text after # as a comment; put the value in quotes",
         ),
-        (["--set", "name=#2"], "YAML takes what begins with # for a comment"),
+        (["--set", "name=#2"], "YAML reads text after # as a comment"),
         (["--set", "populations.subset.n_models=1000000000000"], "expected at most 2000000"),
         (["--set", "forget_sets.some.n_points=60"], "forget_sets.some: "),
         (["--set", "unlearners.floor=no_op"], "choose another label"),
@@ -270,7 +270,7 @@ def test_what_is_wrong_is_refused_with_status_2_before_anything_is_written(
         ("- 1", "holds a list; expected settings"),
         ("17", "holds 17 alone; expected settings"),
         ("", "is empty; expected settings"),
-        ("name: a\nname: b", "key 'name' stands twice"),
+        ("name: a\nname: b", "key 'name' appears twice"),
     ],
 )
 def test_a_config_that_is_none_is_refused(
@@ -361,7 +361,7 @@ def test_klom_of_files_is_that_of_the_library(dmm: Dmm, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("margins", "message"),
     [
-        (np.zeros((5, 4)), "unlearned margins are of 4 points, oracle margins of 3"),
+        (np.zeros((5, 4)), "unlearned margins have 4 points, but oracle margins have 3"),
         (np.zeros(5), "expected margins (n_models, n_points)"),
         (np.zeros((5, 3), int), "expected margins as floating-point numbers"),
         (None, "cannot be read (No such file or directory)"),

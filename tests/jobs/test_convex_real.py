@@ -75,7 +75,7 @@ def test_a_person_sees_both_tables_and_the_page_shows_all_figures(ask, store):
 
 @pytest.mark.parametrize("classes", ["[3, 3]", "[-1, 3]"])
 def test_two_classes_must_differ(tmp_path, classes):
-    with pytest.raises(ConfigError, match="name two that differ"):
+    with pytest.raises(ConfigError, match="name two different classes"):
         open_session(None, [f"convex.guarantees.classes={classes}"], str(tmp_path), demonstration="convex")
 
 

@@ -199,7 +199,7 @@ def test_outputs_that_are_missing_beside_weights_are_computed(
         ),
         (
             {"full": {"source": FOLDER | {"keys": {}}}},
-            "id_0_epoch_3.pt does not fit the model: missing: 1.weight",
+            "id_0_epoch_3.pt does not match the model: missing: 1.weight",
         ),
         ({"oracle": {"source": FOLDER | {"forget_sets": {"two": 2}}}}, "forget_sets has no number for 'ten'"),
         (
@@ -211,7 +211,7 @@ def test_outputs_that_are_missing_beside_weights_are_computed(
             "3 of 6 floor models are among the 3 oracle models",
         ),
         ({"oracle": {"source": "madrylab"}}, "folder"),
-        ({"full": {"source": FOLDER | {"folder": "nowhere"}}}, "nowhere holds no models"),
+        ({"full": {"source": FOLDER | {"folder": "nowhere"}}}, "nowhere has no models"),
     ],
 )
 def test_what_a_source_lacks_is_said_before_anything_is_computed(

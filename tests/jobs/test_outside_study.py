@@ -83,8 +83,8 @@ def test_a_study_has_a_command_of_its_name(tmp_path, monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("studies", "message"),
     [
-        ({"train": "counting_study:Counting"}, "studies.train: this label has a meaning of its own"),
-        ({"convex": "counting_study:Counting"}, "studies.convex: this label has a meaning of its own"),
+        ({"train": "counting_study:Counting"}, "studies.train: this label is reserved"),
+        ({"convex": "counting_study:Counting"}, "studies.convex: this label is reserved"),
         ({"mine": "counting_study:Twice"}, "two tables of this experiment are called 'studies/mine/count'"),
         ({"mine": "counting_study:Alone"}, "nodes\\(\\) yielded 'count'; expected a StudyNode"),
         ({"mine": "conwex"}, "unknown study 'conwex'; known: convex. Did you mean 'convex'"),

@@ -94,7 +94,7 @@ def test_masks_are_rows_by_number(tmp_path: Path, examples: Examples) -> None:
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ("{id}.pt", "holds no checkpoints called '{id}.pt'"),
+        ("{id}.pt", "contains no checkpoints named '{id}.pt'"),
         ("a/{id}_{id}.pt", "names 2 places for {id}; expected one"),
         ("a.pt", "no checkpoints called 'a.pt'"),
     ],

@@ -96,5 +96,7 @@ def test_what_is_not_there_is_said(tmp_path: Path, logits: np.ndarray) -> None:
 def test_margins_that_are_no_tensor_are_refused(tmp_path: Path, logits: np.ndarray) -> None:
     path = tmp_path / "oracles/CIFAR10/only_margins/forget_set_2/val_margins_all.pt"
     torch.save({"margins": torch.zeros(3, 12)}, path)
-    with pytest.raises(DataError, match=r"val_margins_all.pt holds no margins \(n_models, n_points\)"):
+    with pytest.raises(
+        DataError, match=r"val_margins_all.pt does not contain margins \(n_models, n_points\)"
+    ):
         source(tmp_path).of_forget_set("two").read_outputs(0, 1)

@@ -16,12 +16,12 @@ REFUSED = {
     "http//host": "write http://host",
     "http:/host:5000": "write http://host:5000",
     "http:": "write http://HOST:PORT",
-    "http://": "names no host",
-    "http://:5000": "names no host",
+    "http://": "has no host",
+    "http://:5000": "has no host",
     "http://host:99999": "Port out of range",
-    "http://a b:5000": "holds spaces",
-    " http://host": "holds spaces",
-    " ": "holds spaces",
+    "http://a b:5000": "contains spaces",
+    " http://host": "contains spaces",
+    " ": "contains spaces",
     "htp://localhost:5000": "unknown scheme 'htp'.*Did you mean 'http'",
     "HTTP://host": "unknown scheme 'HTTP'",
     "postgres://host/db": "Did you mean 'postgresql'",
@@ -52,7 +52,7 @@ def test_an_address_of_no_known_form_is_refused_wherever_it_comes_from(
     [
         ("mysql://host/db", "needs the Python module MySQLdb.*pip install mysqlclient"),
         ("mssql://host/db", "needs the Python module pyodbc.*pip install pyodbc"),
-        ("postgresql+nothing://host/db", "is no address of a database"),
+        ("postgresql+nothing://host/db", "is not the address of a database"),
         ("sqlite:///no/such/folder/x.db", "no/such/folder does not exist"),
         ("databricks", "set DATABRICKS_HOST"),
         ("databricks://profile", "set DATABRICKS_HOST"),
@@ -84,7 +84,7 @@ def test_an_address_that_can_work_is_taken(uri: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", " ", "\t", " a", "a ", "a\nb", "x" * 501])
 def test_an_experiment_needs_a_name(name: str) -> None:
-    with pytest.raises(ConfigError, match="is no name of an MLflow experiment"):
+    with pytest.raises(ConfigError, match="is not the name of an MLflow experiment"):
         config.build(TINY | {"tracking": {"experiment": name}})
 
 

@@ -221,7 +221,7 @@ def test_states_are_kept_of_the_members_that_are_saved(n_saved):
 @pytest.mark.parametrize("snapshots", [{}, None, 5])
 def test_an_unlearner_without_steps_says_that_it_has_no_snapshots(name, snapshots):
     with pytest.raises(
-        ConfigError, match=f"{name}.*it has no snapshots, as it descends no phases; remove `snapshots`"
+        ConfigError, match=f"{name}.*it has no snapshots, because it has no phases; remove `snapshots`"
     ):
         UNLEARNERS.build({"name": name, "snapshots": snapshots})
 

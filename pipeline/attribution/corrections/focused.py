@@ -53,8 +53,8 @@ def contrast(*, kept: Float[np.ndarray, "..."], left_out: Float[np.ndarray, "...
     """
     if kept.shape != left_out.shape or len(kept) < 2:
         raise ShapeError(
-            f"models with the forget set gave {kept.shape}, without it {left_out.shape}; expected two or "
-            "more pairs of as many outputs"
+            f"outputs have shape {kept.shape} with the forget set and {left_out.shape} without it; "
+            "expected two or more pairs of as many outputs"
         )
     difference = left_out.astype(np.float64) - kept
     return Contrast(

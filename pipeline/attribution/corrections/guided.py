@@ -37,8 +37,8 @@ def guided(
     """
     if guide.shape != predicted.mean.shape or forgotten.shape != guide.shape:
         raise ShapeError(
-            f"effects are predicted of {predicted.mean.shape}, guided on {guide.shape} outputs; take both "
-            "from one set"
+            f"predicted effects have shape {predicted.mean.shape}, but the guide has {guide.shape}; take "
+            "both from one set"
         )
     noise = np.maximum(
         np.square(predicted.standard_error, dtype=np.float64) - (curvature * predicted.mean) ** 2, 0.0

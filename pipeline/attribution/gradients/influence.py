@@ -49,7 +49,7 @@ class GroupInfluence(StepEstimator):
         n_rows = min(self.rows, checkpoints.n_train * checkpoints.n_classes)
         if n_rows * checkpoints.n_parameters > _MOST_NUMBERS:
             raise ConfigError(
-                f"influence would hold {n_rows} rows of {checkpoints.n_parameters} numbers; lower `rows`, or "
+                f"influence would keep {n_rows} rows of {checkpoints.n_parameters} numbers; lower `rows`, or "
                 "set `layers` to 'last'"
             )
 

@@ -96,7 +96,7 @@ class StepEstimator(Estimator):
                 f"{self.name} cannot take the gradients of single points of model "
                 f"{type(build.model).__qualname__} ({error}); "
                 "use layers that torch.func can differentiate under vmap, or an estimator or settings that "
-                "look at no checkpoints"
+                "read no checkpoints"
             ) from error
         self.check_size(checkpoints)
 
@@ -105,8 +105,8 @@ class StepEstimator(Estimator):
         """Raise ConfigError unless steps can follow the objective with which models are trained."""
         if not isinstance(objective, self.knows):
             raise ConfigError(
-                f"{plugin_name(self)} does not know the derivatives of {objective!r}, which models are "
-                "trained by; "
+                f"{plugin_name(self)} has no derivatives of {objective!r}, with which the models are "
+                "trained; "
                 "set recipe.objective to 'cross_entropy', or use an estimator that learns from subset "
                 "models, such as 'kernel'"
             )

@@ -50,7 +50,7 @@ def _labelled(table: PluginTable[Any]) -> Callable[[Any], dict[str, Plugin]]:
                     SettingProblem((label, *problem.place), problem.message + hint) for problem in found
                 ]
         if problems:
-            raise SettingError(f"{table.kind}: some are refused", tuple(problems))
+            raise SettingError(f"some settings of {table.kind} are refused", tuple(problems))
         return built
 
     return build_all

@@ -25,7 +25,7 @@ def check_form(uri: str) -> None:
     if uri.lower() == "none" or uri in DATABRICKS:
         return
     if uri != uri.strip() or re.search(r"\s", uri.partition("?")[0].partition("sqlite:")[0]):
-        raise ConfigError(f"{shown} holds spaces; {EXPECTED}")
+        raise ConfigError(f"{shown} contains spaces; {EXPECTED}")
     scheme, mark, rest = uri.partition("://")
     if not mark:
         raise ConfigError(f"{shown} {_why_no_address(uri)}")
@@ -75,7 +75,7 @@ def check_experiment_name(name: str) -> None:
     """Raise ConfigError unless MLflow accepts name as the name of an experiment."""
     if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
         raise ConfigError(
-            f"tracking.experiment {name[:80]!r} is no name of an MLflow experiment; expected 1 to "
+            f"tracking.experiment {name[:80]!r} is not the name of an MLflow experiment; expected 1 to "
             f"{_LONGEST_NAME} printable letters, "
             "no spaces around them, such as unlearning"
         )
@@ -106,12 +106,12 @@ def _check_sqlite(shown: str, rest: str) -> None:
     path = rest.partition("?")[0]
     if not rest.startswith("/") and path:
         raise ConfigError(
-            f"{shown} has two slashes where SQLite wants three; write sqlite:///{rest}, with a fourth before "
+            f"{shown} has two slashes where SQLite needs three; write sqlite:///{rest}, with a fourth before "
             "an absolute path"
         )
     if path.strip("/") in ("", ":memory:"):
         raise ConfigError(
-            f"{shown} names no file, so all would be lost at the end of the run; write "
+            f"{shown} names no file, so everything would be lost at the end of the run; write "
             "sqlite:////absolute/path/mlflow.db"
         )
     if path.endswith("/") or Path(path[1:]).is_dir():
@@ -126,9 +126,9 @@ def _check_host(shown: str, uri: str, kind: str) -> None:
         parts = urlsplit(uri)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise ConfigError(f"{shown} is no address ({error}); {EXPECTED}") from error
+        raise ConfigError(f"{shown} is not an address ({error}); {EXPECTED}") from error
     if port == 0 or (kind in SERVERS and not host):
-        raise ConfigError(f"{shown} names no {'host' if not host else 'port that can be'}; {EXPECTED}")
+        raise ConfigError(f"{shown} has no {'host' if not host else 'valid port'}; {EXPECTED}")
 
 
 def _check_driver(uri: str) -> None:
@@ -152,7 +152,7 @@ def _check_driver(uri: str) -> None:
             f"{shown} needs the Python module {module}, which cannot be imported; {remedy}"
         ) from error
     except (ArgumentError, ValueError) as error:
-        raise ConfigError(f"{shown} is no address of a database ({error}); {EXPECTED}") from error
+        raise ConfigError(f"{shown} is not the address of a database ({error}); {EXPECTED}") from error
 
 
 def _plugged_in() -> list[str]:

@@ -53,10 +53,10 @@ class Yaml12Loader(yaml.SafeLoader):
         """
         kind, text = node.tag.removeprefix(_PREFIX), node.value
         if not _FORMS[kind].fullmatch(text):
-            raise yaml.YAMLError(f"{text!r} is no {kind} of YAML 1.2{_place(node)}")
+            raise yaml.YAMLError(f"{text!r} is not a {kind} of YAML 1.2{_place(node)}")
         if len(text) > _MOST_DIGITS:
             raise yaml.YAMLError(
-                f"a number of {len(text)} digits stands there, and no setting takes one{_place(node)}"
+                f"a number has {len(text)} digits, more than any setting accepts{_place(node)}"
             )
         if kind == "null":
             return None
@@ -158,7 +158,7 @@ def _check_keys(node: yaml.MappingNode) -> None:
                 f"quotes{_place(key)}"
             )
         if key.value in seen:
-            raise yaml.YAMLError(f"key {key.value!r} stands twice{_place(key)}")
+            raise yaml.YAMLError(f"key {key.value!r} appears twice{_place(key)}")
         seen.add(key.value)
 
 

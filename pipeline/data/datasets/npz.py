@@ -160,7 +160,7 @@ def read_array(path: Path) -> npt.NDArray[Any]:
             return read_npy(file)
     except ValueError as error:
         raise DataError(
-            f"{path} is no array of numbers ({error}); save it with numpy.save(path, array)"
+            f"{path} is not an array of numbers ({error}); save it with numpy.save(path, array)"
         ) from error
     except OSError as error:
         raise DataError(
@@ -218,7 +218,8 @@ def _array(archive: Any, key: str, path: Path) -> npt.NDArray[Any]:
         if "allow_pickle" not in str(error):
             raise DataError(f"{path}: {key} is damaged ({error}); copy or download the file again") from error
         raise DataError(
-            f"{path}: {key} holds Python objects, which are never unpickled; save it as an array of numbers"
+            f"{path}: {key} contains Python objects, which are never unpickled; save it as an array of "
+            "numbers"
         ) from error
     except (RuntimeError, MemoryError) as error:
         raise DataError(f"{path}: {key} cannot be read ({error}); {_HOW}") from error
@@ -272,8 +273,7 @@ def _check_inputs(
         )
     if shape[0] and 0 in shape:
         raise DataError(
-            f"{path}: {key} has shape {shape}, so its inputs hold no features; give at least one number for "
-            "each"
+            f"{path}: {key} has shape {shape}, so a point has no features; give at least one number for each"
         )
 
 

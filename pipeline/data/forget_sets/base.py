@@ -61,7 +61,7 @@ def checked_forget_set(indices: npt.NDArray[Any], examples: Examples) -> Indices
     outside = indices[(indices < 0) | (indices >= examples.n_train)]
     if outside.size:
         raise DataError(
-            f"forget set holds id {outside[0]}, which is no training point; expected ids from 0 to "
+            f"forget set holds id {outside[0]}, which is not a training point; expected ids from 0 to "
             f"{examples.n_train - 1}"
         )
     unique, counts = np.unique(indices, return_counts=True)

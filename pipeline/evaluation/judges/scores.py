@@ -196,12 +196,13 @@ def check_scores(scores: Scores, n_points: int) -> None:
 
 def _check_rows(rows: Sequence[Score]) -> None:
     if not rows:
-        raise DataError("there are no rows; give one Score at least, the first of them the headline")
+        raise DataError("there are no rows; give at least one Score; the first is the headline")
     places = [(row.statistic, row.split) for row in rows]
     twice = [place for place in dict.fromkeys(places) if places.count(place) > 1]
     if twice:
         raise DataError(
-            f"statistic {twice[0][0]!r} on {twice[0][1]!r} stands {places.count(twice[0])} times; give one"
+            f"statistic {twice[0][0]!r} on {twice[0][1]!r} appears {places.count(twice[0])} times; give "
+            "it once"
         )
     for row in rows:
         if not (isinstance(row.statistic, str) and row.statistic.isidentifier()):

@@ -136,9 +136,9 @@ class JobServer:
             except (RuntimeError, OSError, aiohttp.ClientError) as error:
                 if time.monotonic() - heard > SILENCE_SECONDS:
                     raise ExecutionError(
-                        f"{self.address} has not answered for {SILENCE_SECONDS:.0f} s ({error}); the job may "
-                        "still run, and its finished work is kept. Check `dmm status`, and submit again if the "
-                        "head is gone"
+                        f"{self.address} has not answered for {SILENCE_SECONDS:.0f} s ({error}); the job "
+                        "may still run, and its finished work is kept. Check `dmm status`, and submit "
+                        "again if the head is gone"
                     ) from error
                 if not is_said and time.monotonic() - heard > SAID_AFTER:
                     is_said = True

@@ -43,7 +43,7 @@ class GuaranteeSection(GuaranteeSettings):
     @model_validator(mode="after")
     def _check(self) -> "GuaranteeSection":
         if self.classes[0] == self.classes[1] or min(self.classes) < 0:
-            raise ValueError(f"classes are {self.classes}; name two that differ")
+            raise ValueError(f"classes are {self.classes}; name two different classes")
         return self
 
     @property

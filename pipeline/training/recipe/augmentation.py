@@ -49,7 +49,7 @@ class Augmentation:
             _, height, width = input_shape
             with placed(asked):
                 raise ConfigError(
-                    f"crops with a padding of {self.crop_padding} may hold nothing of an image of {height} "
+                    f"crops with a padding of {self.crop_padding} may miss an image of {height} "
                     f"by {width} "
                     f"pixels; expected at most {min(height, width) - 1}"
                 )

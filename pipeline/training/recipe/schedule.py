@@ -162,7 +162,7 @@ class Phase:
 
     def __post_init__(self) -> None:
         if self.points.shape[1] == 0:
-            raise TrainingError("a phase lists no points, so it would take 0 steps; list at least one point")
+            raise TrainingError("a phase lists no points, so it would have no steps; list at least one point")
         if self.targets is not None:
             self._check_targets(self.targets)
 

@@ -107,10 +107,10 @@ def test_ascent_dips_then_diverges(weak):
     ("settings", "message"),
     [
         ({"n_points": 8, "n_forget": 5}, "leaves 3 of 8 points, fewer than batch_size 5"),
-        ({"exponents": (9, 3)}, "is no range"),
+        ({"exponents": (9, 3)}, "is not a range"),
         ({"exponents": (5, 5000)}, "exponents"),
         ({"ascents": (0.1, -1.0)}, "ascents"),
-        ({"ascents": (0.1, 0.1)}, "has one twice"),
+        ({"ascents": (0.1, 0.1)}, "contains one number twice"),
         ({"examples": {"a/b": {}}}, "examples"),
     ],
 )
@@ -121,7 +121,11 @@ def test_a_study_that_cannot_be_is_refused(settings, message):
 
 @pytest.mark.parametrize(
     ("penalties", "message"),
-    [((0.0,), "is not above 0"), ((4.0, 4.0), "has one twice"), ((4.0, 4.0000001), "has one twice")],
+    [
+        ((0.0,), "is not above 0"),
+        ((4.0, 4.0), "contains one number twice"),
+        ((4.0, 4.0000001), "contains one number twice"),
+    ],
 )
 def test_penalties_that_cannot_be_are_refused(penalties, message):
     with pytest.raises(ValidationError, match=message):

@@ -131,7 +131,7 @@ def newton_residual(retained: ConvexProblem, theta: Theta, noise: Theta | None =
 def _quantile(promise: Promise) -> float:
     if promise.epsilon > 1:
         raise ConfigError(
-            f"epsilon is {promise.epsilon:g}; noise in the objective is known to be enough up to 1 only, so "
+            f"epsilon is {promise.epsilon:g}; noise in the objective is known to suffice only up to 1, so "
             "promise 1 or less"
         )
     return sqrt(2 * log(1.5 / promise.delta))

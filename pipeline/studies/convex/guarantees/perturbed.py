@@ -89,7 +89,7 @@ class Perturbed:
             retained, whole, change = self._curved(models, step)
             models = models + np.linalg.solve(whole - change, retained @ missing[..., None])[..., 0]
         raise TrainingError(
-            f"the models that Newton steps came from are not found in {MOST_DRAW_ROUNDS} rounds; forget "
+            f"the models before the Newton steps are not found in {MOST_DRAW_ROUNDS} rounds; forget "
             "fewer points or raise the penalty"
         )
 

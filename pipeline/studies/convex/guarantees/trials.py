@@ -126,7 +126,7 @@ def guarantees(problem: LogisticProblem, settings: GuaranteeSettings) -> tuple[C
     if max(settings.n_many, settings.n_requests) >= problem.n_points:
         raise ConfigError(
             f"n_many is {settings.n_many} and n_requests {settings.n_requests} of {problem.n_points} points; "
-            "some have to stay"
+            "some must remain"
         )
     scaled = replace(problem, penalty=settings.penalty, features=unit_norm(problem.features))
     raw = replace(scaled, features=settings.longest * scaled.features)

@@ -58,7 +58,7 @@ def study_linear(study: LinearStudy, example: LinearExample, penalty: float) -> 
     setting = set_up(problems, study, "report")
     if not ((setting.start - setting.goal) ** 2).sum(axis=1).all():
         raise ConfigError(
-            f"at penalty {penalty:g} forgetting moves a minimiser nowhere, so there is no distance to "
+            f"at penalty {penalty:g} forgetting does not move the minimiser, so there is no distance to "
             "measure; use noisier or fewer targets"
         )
     best = best_steps(

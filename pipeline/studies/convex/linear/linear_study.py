@@ -57,8 +57,8 @@ class LinearExample(Settings):
             )
         if len({f"{penalty:g}" for penalty in self.penalties}) < len(self.penalties):
             raise ValueError(
-                f"penalties: {self.penalties} has one twice, up to the six digits that name a panel; name "
-                "each once"
+                f"penalties: {self.penalties} contains one number twice, at the six digits shown in a "
+                "panel's name; give each once"
             )
         return self
 
@@ -113,11 +113,11 @@ class LinearStudy(Settings):
                 f"batch_size {self.batch_size}; forget fewer"
             )
         if self.exponents[0] > self.exponents[1]:
-            raise ValueError(f"exponents {self.exponents} is no range; give the smaller first")
+            raise ValueError(f"exponents {self.exponents} is not a range; give the smaller number first")
         if len({f"{ascent:g}" for ascent in self.ascents}) < len(self.ascents):
             raise ValueError(
-                f"ascents: {self.ascents} has one twice, up to the six digits that name its curve; name each "
-                "once"
+                f"ascents: {self.ascents} contains one number twice, at the six digits shown in a curve's "
+                "name; give each once"
             )
         return self
 

@@ -38,8 +38,8 @@ class RidgeProblem(ConvexProblem):
         super().__post_init__()
         if self.targets.ndim != 2 or len(self.targets) != self.n_points:
             raise ShapeError(
-                f"targets have shape {self.targets.shape}; expected ({self.n_points}, n_columns), one row a "
-                "point"
+                f"targets have shape {self.targets.shape}; expected ({self.n_points}, n_columns), one row "
+                "for each point"
             )
         if not np.isfinite(self.targets).all():
             raise DataError("targets hold NaN or infinity; clean them first")
@@ -110,7 +110,7 @@ class LogisticProblem(ConvexProblem):
         super().__post_init__()
         if self.labels.shape != (self.n_points,):
             raise ShapeError(
-                f"labels have shape {self.labels.shape}; expected ({self.n_points},), one a point"
+                f"labels have shape {self.labels.shape}; expected ({self.n_points},), one for each point"
             )
         if self.n_classes < 2 or self.labels.min() < 0 or self.labels.max() >= self.n_classes:
             raise DataError(

@@ -54,8 +54,8 @@ class ConvexProblem(ABC):
             raise DataError("features hold NaN or infinity; clean them first")
         if not 0 < self.penalty < np.inf:
             raise DataError(
-                f"the penalty is {self.penalty}; expected a number above 0, without which there may be no "
-                "one minimum"
+                f"the penalty is {self.penalty}; expected a number above 0, because without it there may "
+                "be no unique minimum"
             )
 
     @property

@@ -76,6 +76,6 @@ def _minimiser(problem: ConvexProblem, start: Theta, inverse: Hessian) -> Theta:
             return theta
         theta = theta - (inverse @ gradient.ravel()).reshape(theta.shape)
     raise TrainingError(
-        f"a subset of {problem.n_points} points has no minimiser near that of all after {MOST_SUBSET_ROUNDS} "
-        "rounds; raise keep_fraction or the penalty"
+        f"a subset of {problem.n_points} points has no minimiser close to that of all points after "
+        f"{MOST_SUBSET_ROUNDS} rounds; raise keep_fraction or the penalty"
     )

@@ -100,7 +100,8 @@ class RemovalRequest:
         """Return the oracle; raises ConfigError if there is none."""
         if self.oracle is None:
             raise ConfigError(
-                "this removal matches the retrained minimiser, which the request does not hold; give `oracle`"
+                "this removal matches the retrained minimiser, which the request does not contain; give "
+                "`oracle`"
             )
         return self.oracle
 
@@ -111,7 +112,7 @@ class RemovalRequest:
         """
         if self.forecast is None:
             raise ConfigError(
-                "this removal matches outputs predicted by a datamodel, which the request does not hold; "
+                "this removal matches outputs predicted by a datamodel, which the request does not contain; "
                 "give `forecast`"
             )
         wanted = (self.problem.n_points, self.problem.n_columns)
