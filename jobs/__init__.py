@@ -9,8 +9,8 @@ FORMER_ENTRIES = {
 }
 FORMER_ENTRIES["jobs.convex"] = "--only studies"
 
-# While Python looks for the module of `python -m jobs.train`, it imports this package, and sys.argv begins
-# with "-m".
+# `python -m jobs.train` first imports this package, while sys.argv still begins with "-m". A former module is
+# refused at this point, before Python reports that it does not exist.
 if sys.argv[:1] == ["-m"]:
     for _module in FORMER_ENTRIES.keys() & set(sys.orig_argv):
         print(

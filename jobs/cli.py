@@ -36,7 +36,7 @@ from pipeline.core.errors import ConfigError, DataError, PipelineError, ShapeErr
 from pipeline.core.plugin_calls import say
 from pipeline.core.settings.renamed import RenamedWarning
 
-# In the order in which `dmm --help` lists them.
+# All commands, in the order in which `dmm --help` lists them.
 COMMANDS: tuple[Callable[..., None], ...] = (
     run,
     submit,
@@ -55,7 +55,10 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 
 
 def paragraphs(command: Callable[..., None]) -> str:
-    """Return the docstring of a command, one line for each paragraph; the terminal breaks the lines."""
+    """Return the docstring of a command with each paragraph on one line.
+
+    The help page wraps the lines to the width of the terminal.
+    """
     return "\n\n".join(" ".join(part.split()) for part in (command.__doc__ or "").split("\n\n"))
 
 
@@ -70,18 +73,18 @@ for command in COMMANDS:
 
 
 class EndSignal(KeyboardInterrupt):
-    """A signal to end, raised as an exception.
+    """The exception that Ending raises when a signal asks the process to end.
 
-    A plain KeyboardInterrupt that passed through an exec makes Python end itself by SIGINT. This subclass
-    does not.
+    If a plain KeyboardInterrupt passes through a call of `exec`, Python kills itself by SIGINT at exit, even
+    if the exception is caught. It does not do so for a subclass.
     """
 
 
 class Ending:
-    """While entered, SIGTERM, SIGINT and SIGHUP interrupt the work.
+    """A context manager in which SIGTERM, SIGINT and SIGHUP raise EndSignal.
 
-    An error that other code raises because of the signal is suppressed. A SIGHUP that is ignored, as under
-    `nohup`, stays ignored.
+    After a signal, it suppresses every exception that leaves the block, because other code may raise one of
+    its own when it is interrupted. If SIGHUP is ignored from the start, as under `nohup`, it stays ignored.
     """
 
     def __init__(self) -> None:
@@ -99,7 +102,8 @@ class Ending:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         for number, handler in self._before.items():
-            # A terminal that closes may send a second SIGHUP, which must not end the rest of the process.
+            # After a signal SIGHUP stays ignored. A terminal that closes may send it twice, and the default
+            # handler would end the process before it has cleaned up.
             is_second = self.is_told and number == signal.SIGHUP
             signal.signal(number, signal.SIG_IGN if is_second else handler)
         return self.is_told
@@ -145,8 +149,8 @@ def main(commands: typer.Typer = app) -> None:
 def _status_of(commands: typer.Typer, ending: Ending) -> int:
     """Run a command line and return its exit status.
 
-    Raises DetachedError if a job is left running on its own. An error that an interrupt caused is raised
-    again, and Ending treats it as that interrupt.
+    Raises DetachedError if the user stops following a job that goes on running. An error after a signal is
+    raised again, and Ending suppresses it, because the signal probably caused it.
     """
     try:
         commands()
@@ -156,13 +160,13 @@ def _status_of(commands: typer.Typer, ending: Ending) -> int:
         return _refuse(
             str(error), BAD_CONFIG if isinstance(error, ConfigError | DataError | ShapeError) else FAILED
         )
-    # The last resort: a defect must not show a traceback to the user.
+    # Any other exception is a defect of dmm. The user gets a message instead of a traceback.
     except Exception as error:
         if ending.is_told:
             raise
         return _refuse(_defect(error), FAILED)
     except SystemExit as ended:
-        # Typer ends every command this way, and turns an interrupt into 130 without a message.
+        # Typer ends every command with SystemExit. After an interrupt its status is 130, without a message.
         if isinstance(ended.code, str):
             return _refuse(ended.code, FAILED)
         status = ended.code if isinstance(ended.code, int) else DONE
@@ -181,9 +185,10 @@ def _show_warning(message: Warning | str, category: type[Warning], *where: Any, 
 
 
 def _say_what_is_not_shown() -> None:
-    """Print that standard output is full or broken.
+    """Print a message if standard output could not be written, such as to a full disk.
 
-    A reader that closed it, or stopped reading, needs no message.
+    No message is printed if standard output was closed, by its reader or before the start. With --json the
+    command itself reports the error.
     """
     error = failure(sys.stdout)
     if error is not None and error.errno not in (errno.EPIPE, errno.EBADF) and "--json" not in sys.argv:
@@ -206,7 +211,10 @@ def _defect(error: Exception) -> str:
 
 
 def _refuse(message: str, status: int) -> int:
-    """Print why the command ends and return status; call it while the error is handled."""
+    """Print why the command ends, and return status.
+
+    Call this in an except block: with DMM_DEBUG=1 it also prints the traceback of the current exception.
+    """
     if os.environ.get(DEBUG) == "1":
         screen.print(traceback.format_exc(), soft_wrap=True)
     screen.print(f"dmm: {message}", style="red", soft_wrap=True)

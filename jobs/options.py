@@ -27,6 +27,7 @@ def plain_console(**options: Any) -> Console:
     return Console(markup=False, highlight=False, emoji=False, **options)
 
 
+# The console for messages, on standard error. Results go to paper().
 screen = plain_console(stderr=True)
 
 Config = Annotated[
@@ -50,9 +51,9 @@ AllowMissing = Annotated[
 
 
 def paper() -> Console:
-    """Return a console on standard output.
+    """Return the console for results, on standard output.
 
-    Outside of a terminal it is wide enough for all tables.
+    If standard output is not a terminal, the console is 110 columns wide, which is enough for all tables.
     """
     return plain_console() if sys.stdout.isatty() else plain_console(width=110)
 
@@ -65,9 +66,9 @@ def finish(result: dict[str, Any], as_json: bool, status: int) -> None:
 
 
 def deliver(answer: str) -> int:
-    """Print an answer that another program reads, and return the exit status.
+    """Print an answer for another program, and return the exit status.
 
-    The status is FAILED if the answer cannot be written, because that program must know.
+    The status is FAILED if the answer cannot be written, so that the program learns of it.
     """
     print(answer)
     sys.stdout.flush()

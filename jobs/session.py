@@ -1,6 +1,6 @@
-"""An experiment opened for work.
+"""Opens an experiment: reads its config, loads its data and builds its graph.
 
-The config is read, the data are loaded, and all that can be checked is checked before compute is spent.
+Everything that can be checked without training is checked here, before compute is spent.
 """
 
 import contextlib
@@ -55,7 +55,7 @@ class Session:
 
 
 def demonstrations() -> list[str]:
-    """Return the names of the embedded demonstrations."""
+    """Return the names of the configs in jobs/configs, such as `digits`."""
     return [
         entry.name.removesuffix(".yaml")
         for entry in (resources.files("jobs") / "configs").iterdir()
@@ -66,9 +66,10 @@ def demonstrations() -> list[str]:
 def read_experiment(
     path: str | None, overrides: Sequence[str], store: str | None, demonstration: str = "digits"
 ) -> Experiment:
-    """Return the experiment at path, or an embedded demonstration if path is None.
+    """Return the experiment of the config file at path, or a demonstration of jobs/configs if path is None.
 
-    store, if given, is where tables are kept.
+    overrides are settings such as `populations.subset.n_models=500`. store, if given, replaces store.uri of
+    the config.
     """
     if path is not None:
         return config.read(path, overrides, store=store)
@@ -88,8 +89,8 @@ def open_session(
 
     Raises ConfigError or DataError that names the fault.
 
-    Without reads_inputs only labels, headers and listings are read. Then nothing can be computed, and checks
-    that need inputs are skipped.
+    If reads_inputs is False, only labels, headers of files and listings of folders are read, which is quick.
+    Then nothing can be computed, and checks that need inputs are skipped.
     """
     experiment = read_experiment(path, overrides, store, demonstration)
     if is_ray_job():
@@ -106,7 +107,7 @@ def open_session(
 
 
 def graph_of(experiment: Experiment, examples: Examples) -> Graph:
-    """Return the graph of an experiment, whose report is drawn as a page.
+    """Return the graph of an experiment; the node of its report draws an HTML page.
 
     Raises ConfigError or DataError for every mistake that can be found before anything is computed.
     """
@@ -130,11 +131,11 @@ def load_checked(experiment: Experiment, *, reads_inputs: bool = True) -> Exampl
 
 
 def refuse_places_that_vanish(experiment: Experiment) -> None:
-    """Raise ConfigError if the tables or the tracking database would lie in the folder of a Ray job.
+    """Raise ConfigError if tables or the tracking database would be written to the folder of a Ray job.
 
-    That folder is temporary.
+    Ray deletes this folder after the job.
     """
-    # A submitted job gets this machine's MLFLOW_TRACKING_URI.
+    # The environment variable counts too, because `dmm submit` passes it on to the job.
     uri, view = experiment.store.uri, experiment.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI", "")
     if local_folder(uri) is not None and not Path(uri.removeprefix("file://")).is_absolute():
         raise ConfigError(
@@ -182,7 +183,10 @@ def check(experiment: Experiment, examples: Examples) -> None:
 
 
 def check_looked_into(experiment: Experiment, build: Builder, examples: Examples) -> None:
-    """Raise ConfigError, naming the key, unless the model offers what the estimator and its guide need."""
+    """Raise ConfigError, naming the key, if scouts lack something that the estimator or its guide needs.
+
+    A guide is a second estimator, whose effects guide those of the first. build makes the model of scouts.
+    """
     looking = {"estimator": experiment.estimator}
     guide = experiment.estimator.guided_by()
     if guide is not None and needs_effects(experiment):
@@ -196,7 +200,7 @@ def check_looked_into(experiment: Experiment, build: Builder, examples: Examples
 def check_learnt_from(experiment: Experiment) -> None:
     """Raise ConfigError if the smallest fit has too few models for the estimator.
 
-    The smallest fit may be the first of the curve.
+    With held-out models a learning curve is computed, and its first fit uses an eighth of the models.
     """
     fewest = fewest_learnt_from(experiment)
     if fewest is None:
@@ -213,7 +217,8 @@ def check_learnt_from(experiment: Experiment) -> None:
 def check_focused(experiment: Experiment, examples: Examples) -> None:
     """Raise ConfigError if focused models would keep no point outside a forget set.
 
-    Only the size is known of a set that is chosen by margins.
+    A rule such as `hardest` chooses points by the margins of trained models. Before training only the size
+    of its set is known, which is enough for this check.
     """
     focused = experiment.populations.focused
     if focused is None:
@@ -234,7 +239,7 @@ def check_focused(experiment: Experiment, examples: Examples) -> None:
 def check_trained(experiment: Experiment, examples: Examples) -> None:
     """Raise ConfigError, naming the key, unless the model of each role can be trained by its recipe.
 
-    The model must also turn inputs into logits.
+    Each model must turn inputs into logits. Raises DataError if inputs are so large that a model overflows.
     """
     for role in ("full", *PROXIES):
         if role != "full" and (role not in roles_used(experiment) or not is_proxy(experiment, role)):
@@ -248,7 +253,10 @@ def check_trained(experiment: Experiment, examples: Examples) -> None:
 
 
 def check_populations(experiment: Experiment, examples: Examples) -> None:
-    """Raise ConfigError or DataError if a source lacks needed values or needed weights are not kept."""
+    """Raise ConfigError or DataError if the populations cannot supply what later stages read.
+
+    For example, a source lacks values, needed weights are not kept, or no judge can judge a forget set.
+    """
     used = roles_used(experiment)
     check_starts(experiment)
     check_sources(experiment, examples, used)
@@ -263,9 +271,10 @@ def check_populations(experiment: Experiment, examples: Examples) -> None:
 
 
 def why_looped(session: Session) -> str | None:
-    """Return why models cannot be stacked although the recipe leaves the choice open (`auto`).
+    """Return why the full models must be trained one by one instead of stacked, several at once.
 
-    None if they can be stacked, or if the recipe makes the choice.
+    The result is None if they can be stacked, or if the recipe's `ensemble` is not `auto`: then the user has
+    made the choice.
     """
     experiment, examples = session.experiment, session.examples
     build = Builder(experiment.model, examples.input_shape, examples.n_classes)
@@ -278,14 +287,18 @@ def why_looped(session: Session) -> str | None:
 
 
 def stream_of(task: Task) -> str | None:
-    """Return the key that is equal for tasks that may be streamed together, None for other tasks."""
+    """Return the folder of a task's table, or None if the task is not streamed.
+
+    Tasks with the same folder may share one Ray Data pipeline.
+    """
     return task.folder if task.node.streams else None
 
 
 def executor_opener(name: str, session: Session) -> Callable[[], Executor[Task]]:
-    """Return a function that opens the executor called name when the first task needs it.
+    """Return a function that opens the executor called name; raises ConfigError if the name is unknown.
 
-    Ray is imported only then.
+    The walk calls the function when the first task is ready. Ray is imported only then, so a run with nothing
+    to compute starts without it.
     """
     if name == "serial":
         return lambda: SerialExecutor(lambda task, device: compute_task(task, session.examples, device))

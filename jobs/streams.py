@@ -15,9 +15,9 @@ T = TypeVar("T")
 
 
 class SteadyStream:
-    """A text stream that keeps the first error of a write and drops all later output.
+    """A wrapper of a text stream that drops all output after the first failed write.
 
-    Everything else is passed on to the stream.
+    `error` holds the error of that write, or None. All other attributes are those of the stream.
     """
 
     def __init__(self, stream: TextIO, error: OSError | None = None) -> None:
@@ -53,7 +53,7 @@ class SteadyStream:
 def steady_streams() -> Iterator[None]:
     """Replace standard output and standard error by SteadyStreams while entered.
 
-    A character that their encoding lacks is written as an escape.
+    A character that the encoding of a stream lacks is written as a backslash escape and causes no error.
     """
     _occupy_closed()
     before = sys.stdout, sys.stderr
@@ -78,7 +78,7 @@ def _steady(stream: TextIO | None, number: int) -> SteadyStream:
 def _occupy_closed() -> None:
     """Open the null device in place of each closed standard stream.
 
-    Otherwise the next file that is opened takes its number and receives its output.
+    Otherwise the next file that is opened gets the descriptor number of the stream, and with it its output.
     """
     for number in range(3):
         try:

@@ -1,6 +1,7 @@
-"""The experiments of a store, as the store itself records them.
+"""The list of experiments that were run in a store, kept in the store itself.
 
-Each run writes its config and the folders of its tables, so they can be counted without data or plug-ins.
+Each run writes its config and the folders of its tables to `experiments/`. From these `dmm status --store
+URI` counts what is done, without a config, data or plug-ins.
 """
 
 import json
@@ -24,7 +25,8 @@ from pipeline.store.shards import cover
 from pipeline.store.store import Store
 
 _FOLDER = "experiments"
-# Seconds until a store that refused is tried again, and seconds that the end of a run waits for a write.
+# Seconds between a failed write and the next try, and the most seconds that the end of a run waits for a
+# write.
 RETRY, END = 30.0, 1.0
 
 
@@ -36,14 +38,18 @@ def _inside(folder: str) -> str:
 
 
 class _Row(BaseModel):
-    """A node of a recorded experiment and the folder of its table, if that is known."""
+    """A node of a recorded experiment.
+
+    wanted is the number of its units. folder holds its table; it is None as long as the node waits for its
+    parents, because the name of the folder depends on their shards.
+    """
 
     node: str
     stage: str
     unit: str
     wanted: int = Field(ge=0)
     folder: Annotated[str, AfterValidator(_inside)] | None
-    # Records of an earlier release lack these two; their tables are listed one by one.
+    # Records of an earlier release lack group and forget_set. Their tables are listed one by one.
     group: str | None = None
     forget_set: str | None = None
     # The ending of the file that is kept beside each shard; a shard without it is not done.
@@ -61,10 +67,10 @@ class Record(BaseModel):
 class Ledger(Listener):
     """Keeps the record of an experiment in the store up to date while a run goes on.
 
-    `experiments/NAME-DIGEST.yaml` has the config without its addresses, and `.json` has the tables. Runs of
-    one experiment at the same time write the same content; runs of different experiments write different
-    files. No result depends on the record. It is written beside the walk, which never waits for it. A store
-    that refuses is tried again after a while.
+    `experiments/NAME-DIGEST.yaml` has the config without its addresses, and the `.json` file beside it lists
+    the nodes and the folders of their tables. Runs of one experiment at the same time write the same content;
+    runs of different experiments write different files. No result depends on the record. A thread writes it,
+    so the computation never waits for it. After a failed write the next try is at least RETRY seconds later.
     """
 
     def __init__(self, graph: Graph, store: Store) -> None:
@@ -93,7 +99,7 @@ class Ledger(Listener):
         self._writer.start()
 
     def end(self) -> None:
-        """Write the last state, unless the store takes too long."""
+        """Write the last state of the run; wait at most END seconds for each write."""
         self._wait()
         if self._progress is not None:
             self.changed(self._progress)
@@ -130,8 +136,8 @@ class Ledger(Listener):
 def recorded(store: Store) -> dict[str, Any]:
     """Return the state of every experiment that was run in store, from the store alone.
 
-    Tables that became stale since then are not detected. Records that cannot be read are listed as damaged,
-    and the others are still returned. Raises ConfigError if there are no records at all.
+    Tables that became stale since their last run are not detected. Records that cannot be read are listed as
+    damaged, and the others are still returned. Raises ConfigError if there are no records at all.
     """
     experiments, damaged = [], []
     for name in store.files.names(_FOLDER):
@@ -161,17 +167,17 @@ def run_in(store: Store) -> list[str]:
 
 
 def labels_of(node: Node) -> dict[str, str | None]:
-    """Return the names of a node in every listing.
+    """Return the key, the group and the forget set of a node, as every listing has them.
 
-    These are its key, and the group and forget set by which tables are listed together.
+    Nodes of one group differ only in their forget set, and a listing may show them in one row.
     """
     return {"node": node.key, "group": node.group, "forget_set": node.forget_set}
 
 
 def _told(store: Store, record: Record) -> dict[str, Any]:
-    """Return an experiment as its last run recorded it, with its shards counted now.
+    """Return an experiment as its last run recorded it, with the number of units that are done now.
 
-    Shards that were given up are named.
+    failed_shards lists the shards that were given up and are still missing.
     """
     nodes, failed = [], []
     for node in record.nodes:
@@ -205,7 +211,7 @@ def _told(store: Store, record: Record) -> dict[str, Any]:
 
 
 def failed_shard(failure: Failure) -> dict[str, Any]:
-    """Return what every status shows of a shard that was given up."""
+    """Return what `dmm status` shows of a shard that was given up, JSON-ready."""
     return {name: getattr(failure, name) for name in ("start", "stop", "error", "tries", "host")} | {
         "node": failure.key
     }

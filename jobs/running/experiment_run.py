@@ -35,10 +35,11 @@ from pipeline.training.input_scale import scale_notice
 class RunResult:
     """The result of a run; `results` has one row for each unlearner and forget set that was judged.
 
-    faults counts tasks that came back without a result, by fault class; most were made again. unfinished
-    names the nodes that the run should have finished and did not, with their status. n_nodes_finished counts
-    the nodes that were not done before the run and are done now. studies has the result of each study so far,
-    by its label.
+    failures are the shards that were given up. faults counts tasks that came back without a result, by fault
+    class; most were tried again and succeeded. unfinished names the nodes that the run should have finished
+    and did not, with their status. n_nodes_finished counts the nodes that were not done before the run and
+    are done now. attribution is the summary of the table of LDS, and verdict that of the report; both are
+    empty until that table is done. studies has the result of each study so far, by its label.
     """
 
     results: list[Result]
@@ -84,7 +85,8 @@ def run_experiment(
 ) -> RunResult:
     """Compute what is missing of the wanted nodes (None: all nodes) and show it in MLflow.
 
-    For settled see Walk.
+    Populations in settled are used as they are, although some of their models are missing. screen shows
+    messages and progress.
     """
     begun = time.monotonic()
     wanted = frozenset(session.graph.nodes) if wanted is None else wanted
@@ -141,17 +143,17 @@ def run_experiment(
 
 
 def check_view(session: Session) -> str | None:
-    """Return the address where the run is shown, None if there is none.
+    """Return the address of MLflow's data on the run, None if tracking is off.
 
-    Raises ConfigError before anything is written if that address cannot work.
+    Raises ConfigError if that address cannot work. Nothing is written.
     """
     return tracking_uri(session.experiment.tracking.uri, store_root=local_folder(session.store.uri))
 
 
 def _is_view_writable(session: Session, screen: Console) -> bool:
-    """Return whether MLflow's pages can be written; if not, screen shows why.
+    """Return whether MLflow's pages of the run can be written; if not, screen shows why.
 
-    The pages lie in the store unless a server has them.
+    The pages are files in the store, unless an MLflow server keeps them.
     """
     address = check_view(session)
     if address is None or not is_in_store(address):
@@ -217,7 +219,7 @@ def _result(
 def _unfinished(progress: Progress, settled: frozenset[str]) -> list[str]:
     """Return the nodes that a run should have finished and did not, with their status.
 
-    The list is empty if a shard failed, because the failure explains what waits for it.
+    The list is empty if a shard failed, because the failure already explains why nodes are not finished.
     """
     states = progress.states
     return (
@@ -232,17 +234,18 @@ def _unfinished(progress: Progress, settled: frozenset[str]) -> list[str]:
 
 
 def publish_report(session: Session, screen: Console, state: NodeState) -> str | None:
-    """Copy the finished report to a name that is easy to find, and return its path.
+    """Copy the report to a file whose name is easy to find, and return its location.
 
-    None while there is none.
+    The result is None if the report is not finished.
     """
     return publish_blob(session, screen, state, PAGE, f"report-{session.experiment.name}.html")
 
 
 def publish_blob(session: Session, screen: Console, state: NodeState, ending: str, name: str) -> str | None:
-    """Copy a blob of a finished node of one shard to a name that is easy to find, and return its path.
+    """Copy a file from a node's table to a file called name, which is easy to find; return its location.
 
-    None while the node is not finished.
+    The node has one shard, and the file was written with this shard under the given ending, such as `html`.
+    The result is None if the node is not finished.
     """
     if state.status != "done":
         return None

@@ -6,7 +6,8 @@ from jobs.running.experiment_index import labels_of
 from pipeline.graph.graph import NodeState
 from pipeline.results.tables import Cell, Tone
 
-# Tones of statuses. A group with several statuses gets the tone of the one that is last in this table.
+# The colour tone of each status. A group of nodes with several statuses gets the tone of the status that is
+# last in this table.
 TONES = {
     "done": Tone.GOOD,
     "partial": Tone.WARNING,
@@ -17,9 +18,9 @@ TONES = {
 
 
 def about(state: NodeState) -> dict[str, Any]:
-    """Return what every listing shows of a node.
+    """Return what every listing shows of a node: its key, group, forget set, status and unit.
 
-    forget_set is the label of its forget set, None if it has none.
+    forget_set is the label of the forget set, None if the node belongs to no forget set.
     """
     return {**labels_of(state.node), "status": state.status, "unit": state.node.unit}
 
@@ -27,7 +28,8 @@ def about(state: NodeState) -> dict[str, Any]:
 def grouped(rows: list[dict[str, Any]], sums: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return rows after merging those that differ only in the forget set.
 
-    Counts are added up, and different statuses are listed.
+    sums names the columns whose values are added up; the sum is None if a value is unknown (None). Different
+    statuses are listed with their counts.
     """
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:

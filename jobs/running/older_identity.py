@@ -13,9 +13,10 @@ from pipeline.store.store import NODE_FILE, Store
 
 
 def older_identity_notice(graph: Graph, store: Store, used: Collection[str]) -> str | None:
-    """Return a sentence on trained models of this experiment that have an older identity, or None.
+    """Return a sentence on models that an earlier release trained for this experiment, None without any.
 
-    It is None if there are no such models. used: the folders of the graph's own tables, which are skipped.
+    That release computed identities, by which tables are found, in another way, so these models are not
+    reused. used: the folders of the graph's own tables, which are skipped.
     """
     n_models = sum(_n_models(graph, store, folder) for folder in _folders(store) if folder not in used)
     if not n_models:
@@ -35,7 +36,7 @@ def _folders(store: Store) -> list[str]:
 
 
 def _n_models(graph: Graph, store: Store, folder: str) -> int:
-    """Return how many models of this experiment a folder of an older identity holds."""
+    """Return how many models of this experiment a folder holds, 0 unless an earlier release made it."""
     try:
         about = json.loads(store.files.read(f"{folder}/{NODE_FILE}"))
     # Without a readable description it is unknown whose models a folder holds.
@@ -51,7 +52,7 @@ def _n_models(graph: Graph, store: Store, folder: str) -> int:
 
 
 def _is_of(graph: Graph, recorded: Any) -> bool:
-    """Return whether recorded settings are of a population of the graph.
+    """Return whether recorded settings describe a population of the graph.
 
     Only the settings that name what is trained are compared: role, data set, model and recipe.
     """
@@ -67,9 +68,9 @@ def _trains_as_recorded(node: Population, recorded: Mapping[str, Any]) -> bool:
 
 
 def _equals(recorded: Any, settings: Settings) -> bool:
-    """Return whether recorded settings equal these; paths may differ.
+    """Return whether recorded equals settings; paths may differ.
 
-    A setting that did not exist when they were recorded must be at its neutral value.
+    A newer setting that recorded lacks must have its neutral value, with which it changes no result.
     """
     if not isinstance(recorded, Mapping):
         return False

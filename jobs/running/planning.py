@@ -26,14 +26,15 @@ from pipeline.training.input_scale import scale_notice
 
 # Number of ids of a forget set that are shown, so a misread request is noticed before training.
 FIRST_IDS = 8
-# Largest number of shards of a node that an estimate of seconds uses.
+# At most this many finished shards of a node are read to estimate the seconds of its missing shards.
 MOST_TIMED = 50
 
 
 def planned_work(session: Session) -> dict[str, Any]:
     """Return what exists, what a run will train, and its cost.
 
-    The cost is in retrainings, and in seconds where shards of the kind were timed before.
+    The cost is in retrainings. It is also in core seconds for nodes that have finished shards to estimate
+    from.
     """
     states = session.graph.survey(session.store)
     rows: list[dict[str, Any]] = []
@@ -96,9 +97,9 @@ def _notices(session: Session, states: Mapping[str, NodeState]) -> Iterator[str 
 
 
 def population_note(experiment: Experiment, node: Node) -> str:
-    """Return how a population differs from the models that unlearn: a proxy, or trained elsewhere.
+    """Return in words how a population differs from the full models: a cheaper proxy, or trained elsewhere.
 
-    Empty if it does not differ.
+    The text is empty if it does not differ.
     """
     if isinstance(node, Imported):
         return f"from {plugin_name(node.records)}, not trained here"
@@ -108,7 +109,7 @@ def population_note(experiment: Experiment, node: Node) -> str:
 def _without_weights(session: Session, state: NodeState) -> str | None:
     """Return a sentence on models that exist but are computed again to keep their weights.
 
-    None without any.
+    The result is None if there are no such models.
     """
     if state.node.keeping is None or state.folder is None or not state.missing:
         return None
@@ -128,7 +129,7 @@ def _without_weights(session: Session, state: NodeState) -> str | None:
 def _forget_set(session: Session, state: NodeState) -> dict[str, Any] | None:
     """Return the number of points of a forget set and its first ids.
 
-    None if it is chosen by models that are not trained yet.
+    The result is None if the points are chosen by models that are not trained yet.
     """
     ids = session.graph.forget_ids(session.store, state)
     return None if ids is None else {"n_points": len(ids), "first_ids": ids[:FIRST_IDS].tolist()}
@@ -137,7 +138,7 @@ def _forget_set(session: Session, state: NodeState) -> dict[str, Any] | None:
 def models_to_train(states: Mapping[str, NodeState], keys: Iterable[str]) -> str:
     """Return in words how many models of the nodes called keys are still to train.
 
-    If some models exist, the text adds how to go on with those.
+    If some of the subset models exist, the text adds how to use only those.
     """
     left = [states[key] for key in keys if isinstance(states[key].node, Population) and states[key].missing]
     n_models = sum(state.node.n_units - state.n_done for state in left)

@@ -18,8 +18,8 @@ from pipeline.graph.node_kinds import by_title
 from pipeline.tracking.rate import Pace
 
 _LINE_SECONDS = 5.0
-# Share of the models after which their pace predicts the time left. The first few models are counted long
-# before whole shards are.
+# The time left is shown once this share of the models is made. Earlier the pace predicts the time left badly:
+# the first models are counted long before a whole shard is finished.
 TELLING = 0.02
 
 
@@ -39,9 +39,9 @@ class Rate:
 
 @dataclass(frozen=True, kw_only=True)
 class Count:
-    """The progress of the nodes of one title.
+    """The progress of all nodes that share one title on the display.
 
-    done and wanted are in units; done includes units of running shards.
+    done and wanted are in units; done includes the finished units of running shards, with fractions.
     """
 
     done: float
@@ -51,7 +51,7 @@ class Count:
 
 
 def counts_in_words(progress: Progress) -> dict[str, Count]:
-    """Return the progress of the nodes that the run computes by title, in the order of the stages."""
+    """Return one Count for each title among the nodes that the run computes, in the order of the stages."""
     nodes = (state.node for key, state in progress.states.items() if key in progress.wanted)
     return {title: _count(progress, of_title) for title, of_title in by_title(nodes).items()}
 
@@ -156,7 +156,7 @@ class LineDisplay(Listener):
         )
 
     def stop(self) -> None:
-        """Do nothing."""
+        """Do nothing, because lines leave nothing to restore."""
 
 
 def _line(title: str, count: Count) -> str:

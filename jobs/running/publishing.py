@@ -14,8 +14,8 @@ from pipeline.store.store import Store
 def publish_file(store: Store, name: str, content: bytes, screen: Console) -> str:
     """Write content under name to the root of the store, and return its location.
 
-    A store that cannot be written stays as it is. The file then goes to the current folder, and screen shows
-    it. Raises DataError if that cannot be written either.
+    If the store is read-only, the file goes to the current folder, and screen shows where. Raises DataError
+    if this folder cannot be written either, and StoreAwayError if the store does not answer now.
     """
     files = store.files
     try:

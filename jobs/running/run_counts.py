@@ -1,6 +1,6 @@
-"""The state of a run as its store shows it, and the change since the last look.
+"""The progress of a run, counted from the listings of its store.
 
-It is counted from listings, on any machine that sees the store.
+This works on any machine that sees the store, without contact to the run itself.
 """
 
 import time
@@ -16,7 +16,8 @@ from pipeline.graph.node_kinds import by_title
 from pipeline.store.shards import ShardName, cover
 from pipeline.tracking.rate import Pace
 
-# Most side files to read of shards that are new since the last look; they name the hosts at work.
+# At most this many side files of new shards are read at each look. A side file names the host that made the
+# shard, and when.
 _MOST_SIDE_FILES = 8
 
 
@@ -24,8 +25,8 @@ _MOST_SIDE_FILES = 8
 class StageLook:
     """The progress of the nodes of a stage that share a title.
 
-    pace is in units a second over the last looks. seconds_left is the time left at that pace, None if
-    unknown.
+    done and wanted are in units. pace is in units a second over about the last minute. seconds_left is the
+    time left at that pace, None if unknown.
     """
 
     stage: str
@@ -42,8 +43,10 @@ class StageLook:
 class Look:
     """The state of the store at one moment.
 
-    makers maps hosts to how many of the newest shards they made. silence is the time in seconds since the
-    last of these. nothing_there is the reason why there is no store, None if there is one.
+    set_aside counts bad shards that were moved out of unfinished tables, and failed lists shards that were
+    given up. makers maps hosts to how many of the newest shards they made. silence is the time in seconds
+    since the last of these was written, None if unknown. nothing_there is the reason why there is no store,
+    None if there is one.
     """
 
     store: str
@@ -69,9 +72,9 @@ class Look:
 
 
 class Watcher:
-    """Looks at a store again and again.
+    """Counts what is done in a store each time look() is called.
 
-    Tables that are done are not listed again. The graph is surveyed again only if a table became done.
+    Tables that are done are not listed again. The whole graph is surveyed again only if a table became done.
     """
 
     def __init__(self, session: Session) -> None:
@@ -109,9 +112,10 @@ class Watcher:
         )
 
     def _update(self) -> None:
-        """List the tables that were not done.
+        """List the tables that were not done at the last look.
 
-        If one is done now, survey all, because the tables that waited for it are known by then.
+        If one of them is done now, survey the whole graph, because the folders of tables that waited for it
+        are known only now.
         """
         unfinished = self._unfinished()
         for state in unfinished:
@@ -140,7 +144,7 @@ class Watcher:
     def _last_of_each(self) -> list[tuple[str, ShardName]]:
         """Return the last shard of each unfinished table, or of each table if no unfinished one has shards.
 
-        As far as a listing tells, the newest shards are among them.
+        A listing gives no times, so these are taken for the newest shards.
         """
         states = [state for state in self._unfinished() if state.pieces] or [
             state for state in self._states.values() if state.pieces

@@ -13,8 +13,8 @@ from pipeline.graph.node_kinds import entries
 class RunScope:
     """The part of a graph that a run computes.
 
-    `wanted` includes the nodes that the others need. `settled` are those among them that are used with
-    members missing.
+    `wanted` holds the keys of the nodes to compute and of all nodes that these need. `settled` holds the keys
+    of those populations that are used as they are, although some of their models are missing.
     """
 
     wanted: frozenset[str]
@@ -22,7 +22,7 @@ class RunScope:
 
 
 def check_only(stage: str | None) -> None:
-    """Raise ConfigError unless stage is a stage of the command line, or None."""
+    """Raise ConfigError unless stage is None or one of the stages that `--only` takes."""
     if stage is not None and stage not in entries():
         raise ConfigError(
             f"--only {stage!r}: expected {', '.join(entries())}.{did_you_mean(stage, entries())}"
@@ -30,24 +30,25 @@ def check_only(stage: str | None) -> None:
 
 
 def scope_up_to(until: str | None, session: Session) -> RunScope:
-    """Return the scope of all stages up to and including until, or the whole graph if it is None.
+    """Return the scope of everything up to and including until; None means the whole graph.
 
-    Raises ConfigError if until is no stage, kind of table or table.
+    until names a stage, a kind of table or one table. Raises ConfigError if it names none of them.
     """
     return RunScope(frozenset(session.graph.nodes) if until is None else wanted_until(session.graph, until))
 
 
 def scope_of(stage: str, session: Session, *, allow_missing: bool) -> RunScope:
-    """Return the scope of a stage of the command line.
+    """Return the scope of one stage alone, as `--only` names it.
 
-    Raises ConfigError on an unknown stage. Raises MissingShardsError that names what must be made first, and
-    by which commands.
+    With allow_missing, a population of an earlier stage may lack models if it has at least two. Raises
+    ConfigError on an unknown stage. Raises MissingShardsError if tables of earlier stages are missing; the
+    message names the commands that make them.
     """
     check_only(stage)
     nodes, states = session.graph.nodes, session.graph.survey(session.store)
     own = {key for key, node in nodes.items() if node.entry == stage}
-    # A node that is done needs no other node to be made, even if weights beside its parents must be kept
-    # again.
+    # A node that is done needs nothing any more, so its parents are not wanted. This holds even if they would
+    # have to be computed again to keep their weights.
     wanted = frozenset(own) | with_dependencies(
         session.graph, {key for key in own if states[key].status != "done"}
     )

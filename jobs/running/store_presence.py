@@ -1,6 +1,6 @@
 """Checks whether there is a store at an address.
 
-A mistyped address looks like a store in which nothing is done yet.
+Without this check a mistyped address would look like a store in which nothing is done yet.
 """
 
 from pipeline.graph.node_kinds import stages

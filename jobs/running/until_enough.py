@@ -1,4 +1,4 @@
-"""How many subset models are enough: trains more of them until a doubling hardly improves the score."""
+"""Finds how many subset models are enough: trains more until a doubling hardly improves the LDS."""
 
 import math
 from dataclasses import dataclass, replace
@@ -19,8 +19,8 @@ from pipeline.graph.nodes.models import Models
 class Enough:
     """The result of the search.
 
-    session is the experiment to go on with. gain is the LDS that the last doubling of its models gained, None
-    if failed shards leave it unknown.
+    session is the experiment with n_models subset models, of the wanted ones in the config. gain is the LDS
+    that the last doubling up to n_models gained, None if it is unknown because shards failed.
     """
 
     session: Session
@@ -71,9 +71,9 @@ def find_enough(
 ) -> Enough:
     """Train subset models in doublings until the last doubling gained less than tolerance in LDS.
 
-    The steps are an eighth, a quarter, a half and all of the models. Each step resumes the one before,
-    because a population grows in place. The search also stops if failed shards leave the score unknown.
-    Raises ConfigError if nothing would be scored.
+    The steps are an eighth, a quarter, a half and all of the models. Each step keeps the models of the step
+    before and adds to them. The search also stops if the LDS is unknown because shards failed. Raises
+    ConfigError if the tolerance is not a positive number, or if the experiment computes no LDS.
     """
     if not 0 < tolerance < math.inf:
         raise ConfigError(
@@ -90,7 +90,8 @@ def find_enough(
     experiments = [session.experiment.with_share_of_models(share) for share in SHARES]
     for experiment in experiments:
         check_learnt_from(experiment)
-    # Small shares may give the same number of models, because each role has at least 8.
+    # Two small shares may give the same number of models, because each role has at least 8. Such a step is
+    # taken once.
     for experiment in (
         one for one, following in zip(experiments, [*experiments[1:], None], strict=True) if one != following
     ):

@@ -1,1 +1,1 @@
-"""The package of a submitted job, and the addresses that it can use."""
+"""The package of files that a submitted job needs, and checks of addresses that the job cannot reach."""

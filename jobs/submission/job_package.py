@@ -1,6 +1,6 @@
 """The package of a submitted job: its working folder, with every file and plug-in that the config names.
 
-It is checked before upload.
+pack() finds out before the upload if a file or a plug-in is not in the folder.
 """
 
 import contextlib
@@ -23,9 +23,10 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class JobPackage:
-    """What is uploaded (a local folder, an archive by URI, or nothing) and the command that starts in it.
+    """The working folder of a job and the command that starts in it.
 
-    n_bytes is the size before packing.
+    working_dir is a local folder to upload, the URI of an archive, or None if the job needs no files. n_files
+    and n_bytes count what a local folder uploads, before it is packed.
     """
 
     working_dir: str | None
@@ -35,9 +36,10 @@ class JobPackage:
 
 
 def check_here(experiment: Experiment, working_dir: str) -> bool:
-    """Check settings and data together, as a run that starts in the working folder does.
+    """Check settings and data together, as a run that starts in the working folder does, and return True.
 
-    Return False if the data are not on this machine.
+    Return False without these checks if an absolute path of the config does not exist on this machine. It may
+    exist on the cluster.
     """
     if any(path.is_absolute() and not path.exists() for path in map(expanded, paths_in(experiment))):
         return False
@@ -57,15 +59,16 @@ def pack(
 ) -> JobPackage:
     """Return the package of a job.
 
-    Raises ConfigError that names what the config needs and the working folder does not ship. shipped_files
-    lists the files of a folder that are uploaded, relative to the folder. largest_bytes is the largest
-    package that Ray keeps. The size before packing is compared with it, which is the safe side.
+    shipped_files returns the files of a folder that Ray uploads, relative to the folder. largest_bytes is the
+    largest package that Ray keeps. It is compared with the size before packing, which is rarely smaller than
+    the package. Raises ConfigError if a file or plug-in that the config needs is not uploaded, or if the
+    files are too large.
     """
     if "://" in working_dir:
         return JobPackage(working_dir, _command(config, options))
     root = Path(working_dir).resolve()
-    # Paths in the config start in the folder where the job starts; the config itself was read from the
-    # current one.
+    # The job finds relative paths of the config in its working folder. The path of the config itself is
+    # relative to the current folder.
     needed = {f"config {config}": Path(config)} if config else {}
     needed |= {
         f"file {path}": root / path for path in paths_in(experiment) if not expanded(path).is_absolute()
@@ -95,7 +98,10 @@ def pack(
 
 
 def modules_in(value: Any) -> dict[str, Path]:
-    """Return the files of plug-ins below value that are neither ours nor installed, by class name."""
+    """Return the files of the user's own plug-ins in value, by `module:Class`.
+
+    Plug-ins of this package and of installed packages are left out: they are not uploaded with the folder.
+    """
     found = {}
     if isinstance(value, BaseModel):
         file = getattr(sys.modules[type(value).__module__], "__file__", None)

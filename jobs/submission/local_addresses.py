@@ -1,4 +1,4 @@
-"""Addresses that mean something else on another machine."""
+"""Addresses that mean something else on another machine, such as localhost."""
 
 import ipaddress
 from pathlib import Path
@@ -20,7 +20,10 @@ def is_loopback(uri: str) -> bool:
 
 
 def is_database_outside(uri: str, folder: Path | None) -> bool:
-    """Return whether uri is an SQLite file outside folder; other machines can reach folder, if given."""
+    """Return whether uri is an SQLite file that other machines cannot reach.
+
+    folder is a local folder that other machines can reach, such as the store, or None if there is none.
+    """
     if not uri.startswith("sqlite:"):
         return False
     return folder is None or not Path(uri.removeprefix("sqlite:///")).resolve().is_relative_to(folder)
