@@ -57,8 +57,10 @@ def attribute_point(
 ) -> dict[str, Any]:
     """Return the training points that help and hurt an output of target most, and write their picture.
 
-    The answer is JSON-ready. target is the id of a point in digits; output is `margin` or the number of a
-    class. Raises ConfigError or DataError before anything is computed.
+    The answer is JSON-ready. target is the id of a point as a text, such as "12". output is `margin`, or the
+    number of a class as a text, whose logit is then explained. top is the number of points listed on either
+    side. picture is the path of a .png file; None is the store. Raises ConfigError or DataError before
+    anything is computed.
     """
     examples = session.examples
     class_ = _class_of(output, examples.n_classes)
@@ -105,7 +107,9 @@ def predict_removal(
 ) -> dict[str, Any]:
     """Return what removing the forget set called label will change, and write its picture.
 
-    The answer is JSON-ready. No oracle is trained, and nothing is unlearned.
+    The answer is JSON-ready. It lists the top points whose margins change most, of the forget set and of all
+    other points. picture is the path of a .png file; None is the store. No oracle is trained, and nothing is
+    unlearned.
     """
     sets = session.experiment.forget_sets
     if label not in sets:
@@ -190,7 +194,7 @@ def _fit_of(session: Session) -> Fit:
 
 
 def _dataset_of(session: Session) -> Dataset:
-    """Return the data set with expanded paths, because pictures read it again."""
+    """Return the data set with absolute paths, because its files may be read again for the true labels."""
     return with_absolute_paths(session.experiment.dataset)
 
 
@@ -213,7 +217,7 @@ def _point_of(target: str, examples: Examples) -> int:
 
 
 def _class_of(output: str, n_classes: int) -> int | None:
-    """Return the class whose logit is explained, None for the margin."""
+    """Return the class whose logit is explained, None for the margin; raises ConfigError on other texts."""
     if output == MARGIN:
         return None
     try:
@@ -241,7 +245,7 @@ def _check_picture(picture: Path) -> None:
 
 
 def _n_models(session: Session) -> int | None:
-    """Return the number of subset models that the estimator learnt from, None if it needs none."""
+    """Return the number of models that the estimator learnt from, None if it needs no subset models."""
     node = _fit_of(session)
     return (
         sum(session.graph.nodes[key].n_units for key in node.subset_keys.values())

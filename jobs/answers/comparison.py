@@ -31,15 +31,19 @@ from pipeline.studies import STUDIES
 from pipeline.tracking.result_pages import results_of
 from pipeline.unlearning.unlearner import Unlearner
 
+# Results by the labels of their forget set and their unlearner.
 Found = Mapping[tuple[str, str], Result]
 
-# Settings that do not change a verdict.
+# Settings that do not change a verdict. The page does not list them among the differences.
 BESIDE = ("name", "studies", *STUDIES.names())
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The content of a comparison, the row behind each figure, and the location of the page."""
+    """The content of a comparison, one row for each result, and the location of the page.
+
+    A result is that of one unlearner on one forget set in one experiment.
+    """
 
     content: Comparison
     rows: list[dict[str, Any]]
@@ -66,8 +70,8 @@ def compare_experiments(
     """Compare experiments of one store, write the page there, and return what it shows.
 
     open_one opens the experiment of a config. Raises ConfigError unless there are two or more experiments,
-    all different, judged alike and with a forget set in common. Raises MissingShardsError if one is not
-    finished.
+    all different, judged alike and with a forget set in common. Raises MissingShardsError if an experiment is
+    not finished.
     """
     # Importing Matplotlib takes a second, which other commands should not spend.
     from pipeline.show.comparison.comparison_page import render_comparison
@@ -163,9 +167,10 @@ def _judges(experiments: Sequence[Experiment]) -> dict[str, Judge]:
 
 
 def _finished(session: Session, path: str, labels: Sequence[str]) -> Mapping[str, NodeState]:
-    """Return the states of all nodes.
+    """Return the states of all nodes of an experiment.
 
-    Raises MissingShardsError unless every verdict on the sets of these labels is done.
+    labels names the forget sets to compare. Raises MissingShardsError unless their points and every verdict
+    on them are computed. path, the config, is only for the message.
     """
     experiment, states = session.experiment, session.graph.survey(session.store)
     needed = [
@@ -256,7 +261,7 @@ def _set(
 def _floor(
     session: Session, states: Mapping[str, NodeState], label: str, judges: Mapping[str, Judge]
 ) -> dict[str, Scores]:
-    """Return the scores that each judge gives to a second group of oracles."""
+    """Return, by the label of each judge, the scores that it gives to a second group of oracles."""
     found = {
         node.judge_label: read_judged(session.store, state.table).scores
         for state in states.values()
@@ -268,9 +273,9 @@ def _floor(
 def _entry(
     unlearners: Mapping[str, Unlearner], result: Result | None, name: str, judges: Mapping[str, Judge]
 ) -> Entry | None:
-    """Return one method in one experiment.
+    """Return the scores and the cost of the method called name in one experiment.
 
-    None if the experiment has no such method or the first judge leaves it out.
+    The result is None if the experiment has no such method, or if the first judge gives it no score.
     """
     if result is None or next(iter(judges)) not in result.scores:
         return None
@@ -283,7 +288,10 @@ def _entry(
 
 
 def _flat(tree: Any, place: str = "") -> dict[str, Any]:
-    """Return the settings of a tree by their full keys, as --set takes them."""
+    """Return the settings of a nested mapping by their full keys, such as `populations.subset.n_models`.
+
+    place is the key of tree itself.
+    """
     if not isinstance(tree, Mapping) or not tree:
         return {place: tree}
     return {

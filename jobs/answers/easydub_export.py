@@ -15,13 +15,13 @@ from pipeline.graph.exports.easydub import EasyDubWriter, Exported
 from pipeline.graph.graph import NodeState
 from pipeline.sources.easydub_layout import EasyDubLayout
 
-# The populations that hold oracles of a forget set. Models of the second are numbered after those of the
-# first.
+# The populations of oracles of a forget set. In the folder, the models of the second are numbered after those
+# of the first.
 _ORACLES = ("oracle", "floor")
 
 
 def export_easydub(session: Session, path: str) -> dict[str, Any]:
-    """Write the folder and return what was written, JSON-ready.
+    """Write the models of an experiment to the folder path, and return what was written, JSON-ready.
 
     Forget sets are numbered from 1 in the order of the config. Raises MissingShardsError if models are not
     trained yet, and ConfigError or DataError if the folder cannot be written.

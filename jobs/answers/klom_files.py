@@ -30,7 +30,8 @@ def klom_report(
 def measured(unlearned: Margins, oracle: Margins, rule: Rule, *, seed: int) -> dict[str, Any]:
     """Return KLoM over all points of two arrays of margins, with intervals and the noise floor, JSON-ready.
 
-    Raises what klom raises.
+    seed is that of the bootstrap for the intervals. Raises ShapeError or DataError if the margins cannot be
+    compared.
     """
     result = klom(unlearned=unlearned, oracle=oracle, **rule._asdict())
     everything = {"all": np.arange(len(result.values))}
@@ -49,7 +50,7 @@ def measured(unlearned: Margins, oracle: Margins, rule: Rule, *, seed: int) -> d
 
 
 def _notices(unlearned: Margins, oracle: Margins) -> list[str]:
-    """Return a sentence for each sign that the files do not suit the metric."""
+    """Return a sentence for each sign that the files hold other values than the metric expects."""
     notices = []
     if np.array_equal(unlearned, oracle, equal_nan=True):
         notices.append(
@@ -73,9 +74,9 @@ def _notices(unlearned: Margins, oracle: Margins) -> list[str]:
 def read_margins(path: str) -> Margins:
     """Return margins (n_models, n_points) from an .npy file or from a folder.
 
-    A folder has one .npy of (n_points,) for each model. Its files are ordered by the first number in their
-    names (the layout of EasyDUB). A file is mapped, not loaded, and nothing is unpickled. Raises DataError or
-    ShapeError.
+    A folder has one .npy file of shape (n_points,) for each model. The models are in the order of the first
+    number in their files' names, as in the layout of EasyDUB. A single file is memory-mapped, because it may
+    be large, and nothing is unpickled. Raises DataError or ShapeError if the files hold anything else.
     """
     where = Path(path)
     if where.is_dir():
@@ -141,7 +142,7 @@ def _open(path: Path) -> np.ndarray:
 def _floor(oracle: Margins, rule: dict[str, Any]) -> dict[str, Any] | None:
     """Return KLoM between two disjoint halves of the oracles: the noise to expect with that many models.
 
-    None with fewer than 4 oracles.
+    The result is None with fewer than 4 oracles.
     """
     half = len(oracle) // 2
     if half < 2:

@@ -32,9 +32,9 @@ def klom_of_layout(
 ) -> dict[str, Any]:
     """Return KLoM between the pretrained models and the oracles of a forget set, by split, JSON-ready.
 
-    The first n_models of each are judged, by number; None takes as many as both have. Points of the forget
-    set are left out of the pretrained models' training points. Raises DataError, ShapeError or ConfigError if
-    files or settings cannot be used.
+    Of each kind, the n_models models with the lowest numbers are compared; None takes as many as both kinds
+    have. The split `retain` has the training points without those of the forget set. Raises DataError,
+    ShapeError or ConfigError if files or settings cannot be used.
     """
     rule = check_rule(variant, n_bins, clip)
     pretrained = _numbers(layout, None)
@@ -69,9 +69,10 @@ def klom_of_layout(
 
 
 def _numbers(layout: EasyDubLayout, forget_set: int | None) -> list[int]:
-    """Return the numbers of the models that have margins on every part.
+    """Return the numbers of the models, all of which must have margins on every part of the data.
 
-    They are pretrained models if forget_set is None, else oracles of that forget set.
+    They are pretrained models if forget_set is None, else oracles of that forget set. Raises DataError if
+    there are none, or if a model lacks a part.
     """
     patterns = {part: layout.outputs("margins", forget_set, part) for part in layout.parts(forget_set)}
     files = {f"margins of {part}": layout.files(pattern) for part, pattern in patterns.items()}
@@ -86,9 +87,10 @@ def _numbers(layout: EasyDubLayout, forget_set: int | None) -> list[int]:
 def _pretrained(
     layout: EasyDubLayout, ids: Indices, part: str, forget_set: int, numbers: Sequence[int]
 ) -> Margins:
-    """Return the margins (n_models, n_points) of pretrained models on a part.
+    """Return the margins (n_models, n_points) of pretrained models on a part of the data.
 
-    The points are in the order of the oracles' points.
+    The points are in the same order as in the oracles' files. ids are those of the forget set. By them the
+    points are chosen from the margins on all training points, unless the forget set has files of its own.
     """
     if part == VALIDATION:
         return _stack(layout.files(layout.outputs("margins", None, VALIDATION)), numbers)
@@ -133,7 +135,8 @@ def _unequal(layout: EasyDubLayout, split: str, unlearned: Margins, oracle: Marg
 def _notices(layout: EasyDubLayout, ids: Indices, forget_set: int, numbers: Sequence[int]) -> list[str]:
     """Return a sentence if the two files of pretrained margins on the forget set disagree.
 
-    They disagree, for example, if their rows have another order.
+    One file may hold the forget set alone; the other holds all training points. They disagree, for example,
+    if the order of points is different. Only the first model is checked.
     """
     own = layout.files(layout.outputs("margins", None, f"forget_{forget_set}"))
     if numbers[0] not in own:

@@ -14,7 +14,7 @@ from pipeline.graph.nodes.effect import Fitted
 
 
 def export_matrix(session: Session, path: str, *, dtype: str) -> dict[str, Any]:
-    """Write the matrix and return what was written, JSON-ready.
+    """Write the datamodels of logits as one matrix to path, and return what was written, JSON-ready.
 
     Raises ConfigError if no datamodels of logits are made, if dtype or the suffix of path is unknown, or if
     the folder of path does not exist. Raises MissingShardsError if the datamodels are not fitted yet. Raises

@@ -38,9 +38,9 @@ def compare(
 
 
 def show_comparison(content: Comparison, page: str, console: Console) -> None:
-    """Print the headline of every method in every experiment, what it means, and the location of the page.
+    """Print a table of scores, a sentence on its meaning, and the location of the page.
 
-    The floor stands beside each headline.
+    The table has the main score of every method in every experiment, beside the floor.
     """
     console.print(TerminalTable(headline_table(content)))
     console.print(headline(content), style="bold")

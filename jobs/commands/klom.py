@@ -106,7 +106,7 @@ def show_klom(result: dict[str, Any], console: Console) -> None:
 
 
 def show_klom_by_split(result: dict[str, Any], console: Console) -> None:
-    """Print KLoM of a folder of models and oracles on each split, beside the floor of the oracles' halves."""
+    """Print KLoM of a folder of models and oracles on each split, beside the noise floor."""
     what = (
         f"forget set {result['forget_set']}, {result['n_unlearned']:,} models against "
         f"{result['n_oracles']:,} oracles"

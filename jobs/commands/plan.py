@@ -13,6 +13,7 @@ from pipeline.results.payback import focused_pays, proxies_counted
 from pipeline.results.tables import Column, Table, number_column, row_of, table_of
 from pipeline.show.terminal import TerminalTable
 
+# How inputs reach the device, in words, by the kind of feed.
 FEEDS = {
     "resident": "held in memory by each task",
     "streamed": "streamed batch by batch",
@@ -72,7 +73,7 @@ def _left_to_make(retrainings: float, n_to_unlearn: int) -> str:
 
 
 def _feeds(feeds: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
-    """Return in words how inputs reach the device, each way with the stages that use it."""
+    """Return in words each way in which inputs reach the device, with the stages that use it."""
     told: dict[str, list[str]] = {}
     for stage, about in feeds.items():
         told.setdefault(f"{FEEDS[about['feed']]} ({about['reason']})", []).append(f"`{stage}`")

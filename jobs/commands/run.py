@@ -84,7 +84,8 @@ def run(
             session, screen, executor=executor, tolerance=tolerance, allow_missing=allow_missing
         )
         session, unknown = enough.session, enough.gain is None
-        # If it is unknown whether the models are enough, nothing that depends on them is judged.
+        # If it is unknown whether the models are enough, the run ends with the score of the datamodels, and
+        # nothing is unlearned with them.
         scope = scope_up_to(ScoreNode.stage if unknown else until, session)
     result = run_experiment(
         session,
@@ -168,9 +169,9 @@ def _show_ending(result: RunResult, console: Console, session: Session) -> None:
 
 
 def _where_seen(result: RunResult, session: Session) -> str:
-    """Return where to look at a run.
+    """Return in words where MLflow shows a run: the address of its server, or the `dmm ui` command.
 
-    A server has an address of its own. A database elsewhere is named as in the config.
+    The command includes tracking.uri if the experiment sets it.
     """
     uri, given = result.tracking_uri or "", session.experiment.tracking.uri
     named = f" --set {shlex.quote(f'tracking.uri={given}')}" if given else ""

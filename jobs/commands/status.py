@@ -45,7 +45,7 @@ def status(config: Config = None, set_: Set = None, store: StoreUri = None, json
 def read_status(session: Session) -> dict[str, Any]:
     """Return the state of every node, and the shards that were given up and are still missing.
 
-    Shards of every machine are included.
+    These shards may have been given up by runs on any machine.
     """
     states = session.graph.survey(session.store)
     nodes = [

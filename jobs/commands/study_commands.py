@@ -1,6 +1,6 @@
-"""`dmm convex`: the convex study alone. Every other study of the package has a command of its name too.
+"""The commands of studies, such as `dmm convex`: one for each study of the package, with the study's name.
 
-Such a command runs the study of an experiment and nothing else of it.
+Such a command computes only the study of an experiment, not the rest of the experiment.
 """
 
 import time
@@ -91,9 +91,9 @@ def _wanted(session: Session, label: str) -> frozenset[str]:
 def publish_study_page(
     session: Session, screen: Console, states: dict[str, NodeState], label: str
 ) -> str | None:
-    """Copy the finished page of a study to a name that is easy to find, and return its path.
+    """Copy the page of a study to a file whose name is easy to find, and return its location.
 
-    The result is None if the study has no page yet.
+    The result is None if the study has no finished page.
     """
     pages = [
         state

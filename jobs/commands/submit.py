@@ -39,7 +39,10 @@ class DetachedError(Exception):
 
 @dataclass(frozen=True)
 class Submitted:
-    """A job that a cluster has taken."""
+    """A job that a cluster has accepted; as a text, the commands that watch and stop it.
+
+    ray is the command `ray` as the user must type it.
+    """
 
     job_id: str
     address: str
@@ -161,7 +164,8 @@ def _send(
     needs: dict[str, Any],
     variables: dict[str, str],
 ) -> Submitted:
-    # Ray's own commands send no token unless they are told to.
+    # The command `ray` sends a token only if RAY_AUTH_MODE is `token`. If it is so here, the printed commands
+    # set it too.
     ray = "RAY_AUTH_MODE=token ray" if os.environ.get("RAY_AUTH_MODE") == "token" else "ray"
     job = Submitted(
         f"{experiment.name}-{stage}-{uuid.uuid4().hex[:8]}", server.address, experiment.store.uri, ray
@@ -185,7 +189,8 @@ def _send(
         or variables.get(TRACKING)
         or "where MLFLOW_TRACKING_URI of the cluster points, else a database in the store"
     )
-    # Behind a forwarded port the cluster looks like this machine but is another one.
+    # The job uses this address on another machine, where a loopback address means that machine. With a
+    # forwarded port the cluster only looks like this machine.
     whose = (
         " (on the machine where the job starts; with a forwarded port that is not this machine)"
         if is_loopback(view)
@@ -196,9 +201,10 @@ def _send(
 
 
 def _variables(experiment: Experiment, cluster: str) -> dict[str, str]:
-    """Return the environment variables that the job at a cluster takes over from this command.
+    """Return the environment variables of this process that the job gets too.
 
-    Raises ConfigError if the job would find no place for its tracking data.
+    cluster is the address of the cluster. Raises ConfigError if the job would have no place for its tracking
+    data, or if their address holds a password, which Ray would show.
     """
     carried = {name: os.environ[name] for name in (TRACKING, PATIENCE_VARIABLE) if os.environ.get(name)}
     if experiment.tracking.uri:
@@ -236,7 +242,7 @@ def _follow(server: "JobServer", job: Submitted) -> tuple[str, int]:
         raise DetachedError(f"stopped following the log; job {job.job_id} continues.\n{job}") from None
     if details.status == "SUCCEEDED":
         return str(details.status.value), DONE
-    # The rest of the message is the end of the log, which was shown.
+    # The rest of the message repeats the end of the log, which has been shown.
     reason = (details.message or "no reason given").partition(", last available logs")[0]
     _say(
         f"job {job.job_id} {details.status.value}: {reason}\nSubmit it again to continue from "
@@ -261,9 +267,9 @@ def _needs(cpus: float, memory_gb: float, labels: list[str]) -> dict[str, Any]:
 
 
 def _copy(text: str) -> None:
-    """Print the log of a job to standard error.
+    """Print a part of the log of a job to standard error.
 
-    Standard output then contains only the JSON object of --json.
+    So standard output contains only the JSON object of --json.
     """
     sys.stderr.write(text)
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""`dmm ui`: MLflow's own pages on the tracking database of an experiment."""
+"""`dmm ui`: starts MLflow's own web interface on the tracking database of an experiment."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from pipeline.core.hidden_passwords import masked
 from pipeline.store.files import local_folder
 from pipeline.tracking.open_tracker import MLFLOW_DEFAULTS, tracking_uri
 
-# Seconds that MLflow has to end after SIGTERM.
+# Seconds that MLflow gets to end after SIGTERM; then it is killed.
 SECONDS_TO_END = 5.0
 
 
@@ -67,7 +67,7 @@ def serve_ui(experiment: Experiment, *, host: str, port: int) -> None:
         "--workers",
         "1",
     ]
-    # MLflow starts more processes. In a session of their own, all of them can be ended together.
+    # MLflow starts more processes. Its own session makes all of them one group, which can be ended together.
     server = subprocess.Popen(command, env=environment, start_new_session=True)
     try:
         server.wait()
@@ -80,6 +80,6 @@ def _end_group(server: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(SECONDS_TO_END)
-    # Processes that are still there after that time do not answer.
+    # Processes of the group that have not ended by now are killed.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(server.pid, signal.SIGKILL)

@@ -18,8 +18,9 @@ from pipeline.graph.node_kinds import stages
 from pipeline.store.integrity import is_young
 from pipeline.store.store import Problem
 
-# The age, in seconds, up to which a file may belong to a shard that is still being written. A running writer
-# lists a shard seconds after its first blob, or minutes after it if the store is away in between.
+# Up to this age, in seconds, a file that no shard refers to may belong to a shard that is being written. The
+# shard itself is written last: seconds after its first file, or minutes if the store does not answer in
+# between.
 YOUNG_SECONDS = 3600.0
 
 
@@ -82,10 +83,10 @@ def check_store(session: Session, screen: Console, *, repair: bool, executor: st
 
 
 def _now(session: Session, repair: bool) -> float:
-    """Return the time now; call this before files are listed.
+    """Return the current time in seconds since 1970; call this before files are listed.
 
-    With repair it is the time of the store's clock, and reading that clock writes a small file. Without
-    repair, or in a store without tables, nothing is written and it is the time of this machine's clock.
+    With repair the time is read from the store's clock, for which a small file is written. Without repair, or
+    in a store without tables, the time is read from this machine's clock, and nothing is written.
     """
     return session.store.clock() if repair and _folders(session) else time.time()
 
@@ -97,10 +98,10 @@ def _check(session: Session, settled: float) -> list[Problem]:
 
 
 def _changed_since_check(session: Session, problem: Problem, settled: float) -> bool:
-    """Return whether a file outside the bad shards was written or deleted after it was checked.
+    """Return whether a file that is not itself a shard was written again or deleted after it was checked.
 
-    The check may take hours. Meanwhile a run may replace a file whose first writer was killed. Such a file
-    must not be moved.
+    The check may take hours. Meanwhile a run may replace a file whose first writer was killed. The new file
+    must not be moved. settled is the time, in seconds since 1970, after which a file counts as new.
     """
     return problem.range is None and is_young(session.store.files, problem.path, settled)
 
@@ -125,7 +126,7 @@ def _problem(problem: Problem) -> dict[str, Any]:
 
 
 def show_verify(result: dict[str, Any], console: Console) -> None:
-    """Print each bad file with its reason."""
+    """Print each bad file with the reason why it is bad, and what was done about the bad files."""
     for problem in result["problems"]:
         console.print(f"{problem['path']}: {problem['reason']}", style="red", soft_wrap=True)
     if result["n_young"]:

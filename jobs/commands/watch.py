@@ -1,6 +1,6 @@
 """`dmm watch`: the progress of a run, from any machine that can list its store.
 
-It asks neither Ray nor MLflow, and never writes.
+The command needs neither Ray nor MLflow, and writes nothing.
 """
 
 import shlex
@@ -20,34 +20,40 @@ from jobs.session import Session, open_session
 from pipeline.results.tables import Cell, Column, Tone, number_column, row_of, table_of
 from pipeline.show.terminal import TerminalTable
 
-# The least pause between two looks at the store, in seconds, and its least ratio to the duration of a look.
-# So a store of 20,000 shards is not listed all the time.
+# The pause between two looks at the store lasts at least _INTERVAL seconds, and at least REST times as long
+# as a look. Otherwise a store of 20,000 shards would be listed all the time.
 _INTERVAL, REST = 3.0, 10.0
+# In logs the pause lasts at least this many seconds instead.
 _LINE_SECONDS = 10.0
+# At most this many of the shards that were given up are named.
 _MOST_NAMED = 3
 # Minutes without new units after which the run counts as stopped.
 _PATIENCE = 30.0
 
 
 class Vigil:
-    """Looks again and again, with pauses, as long as the run makes something now and then."""
+    """Pauses between the looks at a run, and decides when to stop looking.
+
+    patience is the number of minutes without new units after which the run counts as stopped.
+    """
 
     def __init__(self, watcher: Watcher, patience: float) -> None:
         self._watcher, self._seconds = watcher, 60 * patience
         self._made, self._since = 0, time.monotonic()
 
     def is_over(self, look: Look) -> bool:
-        """Return whether there is nothing to wait for.
-
-        Either all is done, or nothing was made for so long that the run counts as stopped.
-        """
+        """Return whether there is nothing to wait for: all is done, or the run counts as stopped."""
         made, now = sum(stage.done for stage in look.stages), time.monotonic()
         if made != self._made:
             self._made, self._since = made, now
         return look.is_complete or now - self._since >= self._seconds
 
     def look_again(self, interval: float) -> Look:
-        """Return the next look; the pauses around it are much longer than the look itself."""
+        """Wait, look at the store and return the look.
+
+        interval is the least pause in seconds. After a long look the pause is extended to REST times the
+        look's duration, unless all is done.
+        """
         time.sleep(interval)
         begun = time.monotonic()
         look = self._watcher.look()
@@ -92,7 +98,7 @@ def watch(
 def follow_run(session: Session, console: Console, *, once: bool, patience: float = _PATIENCE) -> Look:
     """Show the progress of a run until it is complete, and return the last look.
 
-    It also ends if nothing was made for patience minutes. With once, it looks only once.
+    It also ends if nothing was made for patience minutes. With once, it looks at the store only once.
     """
     watcher = Watcher(session)
     look = watcher.look()

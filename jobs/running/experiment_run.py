@@ -36,7 +36,7 @@ class RunResult:
     """The result of a run; `results` has one row for each unlearner and forget set that was judged.
 
     failures are the shards that were given up. faults counts tasks that came back without a result, by fault
-    class; most were tried again and succeeded. unfinished names the nodes that the run should have finished
+    class; such a task is usually tried again. unfinished names the nodes that the run should have finished
     and did not, with their status. n_nodes_finished counts the nodes that were not done before the run and
     are done now. attribution is the summary of the table of LDS, and verdict that of the report; both are
     empty until that table is done. studies has the result of each study so far, by its label.

@@ -14,8 +14,8 @@ from pipeline.store.store import Store
 def publish_file(store: Store, name: str, content: bytes, screen: Console) -> str:
     """Write content under name to the root of the store, and return its location.
 
-    If the store is read-only, the file goes to the current folder, and screen shows where. Raises DataError
-    if this folder cannot be written either, and StoreAwayError if the store does not answer now.
+    If the store cannot be written, the file goes to the current folder, and screen shows where. Raises
+    DataError if this folder cannot be written either, and StoreAwayError if the store does not answer now.
     """
     files = store.files
     try:
