@@ -75,8 +75,8 @@ for command in COMMANDS:
 class EndSignal(KeyboardInterrupt):
     """The exception that Ending raises when a signal asks the process to end.
 
-    If a plain KeyboardInterrupt passes through a call of `exec`, Python kills itself by SIGINT at exit, even
-    if the exception is caught. It does not do so for a subclass.
+    If a plain KeyboardInterrupt passes through a call of `exec`, `python -m` kills itself by SIGINT at exit,
+    even if the exception was caught, and the exit status is lost. It does not do so for a subclass.
     """
 
 
