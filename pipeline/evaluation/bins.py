@@ -1,7 +1,7 @@
 """Bins of margins for each point: edges from the joint range of both ensembles, and counts.
 
-Every margin is compared with every edge. This is exact where arithmetic binning misplaces ties, and it is
-fast because it is vectorised over points. NaN lies in no bin.
+Every margin is compared with every edge. This is exact, while a bin number computed by division can be wrong
+for a margin that equals an edge. It is fast because it is vectorised over points. NaN lies in no bin.
 """
 
 from typing import TypeAlias
@@ -20,7 +20,7 @@ BYTE_ROWS = 255
 def joint_edges(unlearned: Margins, oracle: OracleMargins, n_intervals: int) -> Edges:
     """Return edges (n_intervals + 1, n_points) that divide the joint range of each point evenly.
 
-    An empty range is widened by 1.
+    If all margins of a point are equal, the range is widened by 1. NaN is ignored.
     """
     low = np.fmin(np.fmin.reduce(unlearned, axis=0), np.fmin.reduce(oracle, axis=0))
     high = np.fmax(np.fmax.reduce(unlearned, axis=0), np.fmax.reduce(oracle, axis=0))

@@ -1,4 +1,7 @@
-"""Intervals of KLoM by resampling models, as products of resampling weights with bin memberships."""
+"""Intervals of KLoM by resampling models.
+
+The shares of bins in all resamples are one matrix product: the weights of models times their bins.
+"""
 
 from collections.abc import Mapping
 
@@ -102,7 +105,7 @@ def _subsample_weights(n_models: int, n_resamples: int, rng: np.random.Generator
 def _resampled_chunk(
     unlearned: Margins, oracle: OracleMargins, weights: list[np.ndarray], rule: Rule
 ) -> Resampled:
-    """Return the KLoM of each resample, without the clamp at 0, which would hide spread."""
+    """Return the KLoM of each resample, without the lower bound of `klom`, which would hide spread."""
     p, q = prepared(unlearned, rule), prepared(oracle, rule)
     edges = joint_edges(p, q, rule.n_bins)
     share_p, share_q = (

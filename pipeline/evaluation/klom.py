@@ -176,9 +176,9 @@ def _closed(p: Margins, q: OracleMargins, rule: Rule) -> PerPoint:
         axis=0,
     )
     outside, oracle_outside = _outside(p), _outside(q)
-    # Diverged oracles also score against themselves, and no unlearned models score better than that. This
-    # bound is at least 0. Without it the result could be -1e-4, because the floored bins add up to slightly
-    # more than 1.
+    # If some oracles diverged, the oracles score above 0 against themselves, and unlearned models must not
+    # score better than that. This bound is at least 0. Without it the result could be -1e-4, because the
+    # floored bins add up to slightly more than 1.
     return np.maximum(inside + outside, oracle_outside)
 
 

@@ -17,7 +17,8 @@ from pipeline.evaluation.bins import Edges, bin_counts, joint_edges
 # Points are rows, because the last bits of a sum depend on the order of its terms.
 Shares: TypeAlias = Float[np.ndarray, "n_points n_bins"]
 
-# The floor of the bins of oracles. It sets the largest possible KLoM: -ln 1e-5 = 11.513 nats.
+# The share of oracles in a bin counts as at least this much, which sets the largest possible KLoM: -ln 1e-5 =
+# 11.513 nats.
 PROBABILITY_FLOOR = 1e-5
 CEILING = float(-np.log(PROBABILITY_FLOOR))
 N_BINS = 20
@@ -26,9 +27,9 @@ N_BINS = 20
 def paper_klom(unlearned: Margins, oracle: OracleMargins, clip: float) -> PerPoint:
     """Return KLoM (n_points,) as the paper's code computes it.
 
-    It has 19 intervals in 20 slots. The first slot is always empty, but it is floored too. Where all samples
-    of an ensemble are dropped, the paper's code returns NaN and this function the ceiling. A range of one
-    value, where the paper's code returns NaN, is widened by 1.
+    Its histogram has 19 bins in an array of 20. The first entry is always 0, but it is floored too. Where all
+    samples of an ensemble are dropped, the paper's code returns NaN and this function the ceiling. A range of
+    one value, where the paper's code returns NaN, is widened by 1.
     """
     clipped = np.clip(unlearned, -clip, clip)
     # Oracles are not clipped, so their range may overflow. The resulting NaN become the ceiling.
@@ -44,14 +45,16 @@ def paper_klom(unlearned: Margins, oracle: OracleMargins, clip: float) -> PerPoi
 def data_unlearning_bench(unlearned: Margins, oracle: OracleMargins, clip: float) -> PerPoint:
     """Return KLoM (n_points,) as data-unlearning-bench computes it.
 
-    It has 20 bins, floors q where p > 0, and normalises both. Where its code returns NaN, this function
-    returns the ceiling.
+    There are 20 bins. The oracles' shares are floored in bins that hold unlearned models, and both sides are
+    normalised. Where its code returns NaN, this function returns the ceiling.
     """
     return _entropy(*_floored_shares(unlearned, oracle, clip))
 
 
 def easydub(unlearned: Margins, oracle: OracleMargins, clip: float) -> PerPoint:
-    """Return KLoM (n_points,) as EasyDUB computes it: like data-unlearning-bench, but q is not normalised.
+    """Return KLoM (n_points,) as EasyDUB computes it.
+
+    This is like data-unlearning-bench, but the oracles' shares are not normalised after they are floored.
 
     If all unlearned margins equal the joint maximum, the score is 0, as in its code.
     """
@@ -87,8 +90,8 @@ def _entropy(p: Shares, q: Shares) -> PerPoint:
 def _sum_of_occupied(terms: Shares, occupied: Bool[np.ndarray, "n_points n_bins"]) -> PerPoint:
     """Return the sum of the occupied bins of each row.
 
-    The occupied bins are moved together first. Zeros between them would change how terms are paired, and so
-    the last bits.
+    The occupied bins are moved together first. Zeros between them would change how NumPy pairs the terms of
+    the sum, and so the last bits.
     """
     together = np.take_along_axis(terms, np.argsort(~occupied, axis=1, kind="stable"), axis=1)
     n_occupied = occupied.sum(axis=1)

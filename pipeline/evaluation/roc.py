@@ -18,7 +18,11 @@ _Curve = Float[np.ndarray, " n_thresholds"]
 
 
 class Rates(NamedTuple):
-    """The balanced accuracy of the sign of a score, the area under the curve, and the TPR at 1 % FPR."""
+    """How well scores separate the two groups.
+
+    balanced_accuracy is that of classifying by the sign of the score. auc is the area under the ROC curve.
+    tpr is the true positive rate at 1 % false positives.
+    """
 
     balanced_accuracy: float
     auc: float
@@ -29,7 +33,7 @@ class Roc:
     """The scores of two groups of models, (n_positive, n_points) and (n_negative, n_points).
 
     A high score speaks for the positive group. A score may be infinite, but not NaN. Scores are sorted once,
-    in falling order; a resample of models only changes their weights.
+    highest first, because a resample of models changes only the weights of the models.
     """
 
     def __init__(self, *, positive: Positive, negative: Negative) -> None:
@@ -59,7 +63,10 @@ class Roc:
         return Rates(sum(right) / 2, float(np.trapezoid(true, false)), _true_positives(true, false))
 
     def _reached(self, positive: PositiveWeights, negative: NegativeWeights) -> _Curve:
-        """Return the share of the weights at or above each threshold, from none to all."""
+        """Return the share of the weight whose scores are at least the threshold, for each threshold.
+
+        The thresholds fall, so the share rises from 0 to 1. Each distinct score is a threshold.
+        """
         reached = np.cumsum(np.repeat(np.concatenate([positive, negative]), self._n_points)[self._order])
         return np.concatenate([[0.0], reached[self._ends] / reached[-1]])
 
@@ -72,7 +79,8 @@ def rightness(scores: Float[np.ndarray, "n_models n_points"]) -> Float[np.ndarra
 def _true_positives(true: _Curve, false: _Curve) -> float:
     """Return the true positive rate at 1 % false positives.
 
-    It is the rate of the last threshold with at most 1 % false positives, plus a share of the next tie.
+    It is the rate at the last threshold with at most 1 % false positives, plus a share of the rise to the
+    next threshold.
     """
     # The tolerance is for rounding: a sum of equal weights differs from a round figure in its last bits.
     last = int(np.searchsorted(false, FALSE_POSITIVES * (1 + 1e-9), side="right")) - 1

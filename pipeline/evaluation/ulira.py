@@ -30,7 +30,7 @@ from pipeline.evaluation.roc import Rates, Roc, rightness
 FEWEST_MODELS = 4
 # The least variance of a fitted Gaussian, in nats squared. Its standard deviation is 0.001 nats.
 VARIANCE_FLOOR = 1e-6
-# The square of LARGEST over LEAST_FLOOR is still finite in float64.
+# Margins are clipped to ±LARGEST, so that the square of LARGEST over LEAST_FLOOR is still finite in float64.
 LARGEST = 1e100
 LEAST_FLOOR = 1e-30
 
@@ -40,13 +40,14 @@ _Targets = Float[np.ndarray, "n_targets n_points"]
 
 @dataclass(frozen=True, kw_only=True)
 class Ulira:
-    """The result of the attack: 0.5, 0.5 and 0.01 at chance level, and 1, 1 and 1 for a perfect attack.
+    """The result of the attack.
 
     balanced_accuracy is taken over target models and points; both groups have the same weight. auc and tpr
     (true positives at 1 % false positives, where `unlearned` is positive) use the scores of all targets and
-    points together. intervals has these three names as keys. per_point (n_points,) is the balanced accuracy
-    of each point. n_targets counts the targets of both groups, unlearned first. n_nonfinite counts NaN and
-    infinite margins, shadows included.
+    points together. At chance level the three are 0.5, 0.5 and 0.01; a perfect attack has 1, 1 and 1.
+    intervals has their three names as keys. per_point (n_points,) is the balanced accuracy of each point.
+    n_targets counts the targets of both groups, unlearned first. n_nonfinite counts NaN and infinite margins,
+    shadows included.
     """
 
     balanced_accuracy: float
@@ -85,11 +86,11 @@ def ulira(
     variance_floor (nats squared). A tie counts half.
 
     Constant outputs that are the same in both groups score 50 %, as perfect unlearning does: show accuracy
-    beside it. A non-finite margin of a target counts as recognised, in either group. So does a point without
-    two finite shadows in each group.
+    beside it. A target whose margin is not finite counts as classified correctly, in either group. So do all
+    targets on a point without two finite shadows in each group.
 
-    The intervals are over new targets, given the shadows: the estimate ± the normal quantile times the
-    standard deviation of n_resamples bootstraps, cut to [0, 1].
+    The intervals show how the result varies over new targets while the shadows stay the same: the estimate ±
+    the normal quantile times the standard deviation of n_resamples bootstraps, cut to [0, 1].
 
     Raises ShapeError, DataError or ConfigError. Source: Hayes et al. 2024, arXiv 2403.01218.
     """
@@ -124,14 +125,16 @@ def _split(margins: Margins, seed: int) -> World:
         range(len(wide)),
         key=lambda model: hashlib.sha256(f"ulira {seed} ".encode() + wide[model].tobytes()).digest(),
     )
-    # Alternate, so that identical models, such as diverged ones, are spread over both halves.
+    # Identical models, such as diverged ones, lie side by side in this order. Models alternate between the
+    # halves, so that identical ones are spread over both.
     return World(wide[order[1::2]], wide[order[::2]])
 
 
 def _scores(unlearned: World, unseen: World, floor: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the log likelihood ratios, `unlearned` over `unseen`, of the targets of both groups.
 
-    A target that counts as recognised has an infinite score with the sign of its group.
+    A target that counts as classified correctly without a ratio, see `ulira`, has an infinite score with the
+    sign of its group.
     """
     first, second = (_Gaussians.fitted(world.shadows, floor) for world in (unlearned, unseen))
 

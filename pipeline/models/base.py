@@ -1,4 +1,4 @@
-"""The base class of all models. A plug-in builds one network; training stacks many of them."""
+"""The base class of all models. A plug-in builds one network; training runs many of them at once."""
 
 from abc import abstractmethod
 

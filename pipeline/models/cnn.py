@@ -1,6 +1,6 @@
 """A small convolutional network.
 
-With batch_norm it has buffers that training changes; they must be stacked like parameters.
+With batch_norm the module has buffers that training changes. Each member has its own, as with parameters.
 """
 
 from typing import ClassVar
@@ -14,8 +14,8 @@ from pipeline.models.base import Model
 
 # Numbers of channels of an image: grey, colour, colour with opacity.
 CHANNELS = (1, 3, 4)
-# Height and width of an image differ by less than this factor. Channels and height of a feature map may
-# differ by more.
+# Height and width of an image differ by less than this factor. In a feature map (channels, height, width),
+# the first two axes may differ by more.
 MOST_OBLONG = 4
 
 
@@ -66,7 +66,7 @@ def _looks_channels_last(shape: tuple[int, ...]) -> bool:
     if len(shape) != 3 or shape[0] in CHANNELS or shape[2] not in CHANNELS or shape[1] <= shape[2]:
         return False
     # A last axis of one or four may also be a few steps in time or frequency. It counts as channels only if
-    # the other axes look like those of an image.
+    # the image is square.
     if shape[2] != 3 and shape[0] != shape[1]:
         return False
     return max(shape[:2]) < MOST_OBLONG * min(shape[:2])

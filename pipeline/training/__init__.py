@@ -1,4 +1,4 @@
-"""The loop that trains, unlearns and matches, over ensembles of models.
+"""The training loop, which trains, unlearns and matches many models at once.
 
-Authors of plug-ins write code for a single model.
+Plug-ins are written for a single model; this package runs many of them together.
 """

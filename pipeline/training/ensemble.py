@@ -1,6 +1,6 @@
 """Ensembles: many models of one architecture, as a dictionary of parameters and buffers.
 
-Each tensor has a leading member axis. Members are stacked or looped.
+Each tensor has a leading axis of members. Members run at once (stacked) or one by one (looped).
 """
 
 import copy
@@ -23,13 +23,13 @@ from pipeline.training.recipe.optimizers import STACKABLE
 from pipeline.training.recipe.schedule import Descent
 
 States: TypeAlias = dict[str, Tensor]
-# Stacked members run at once under vmap, and their results do not depend on the grouping. Looped members run
-# one by one. The two differ in the last bits (up to 4e-3 in logits after training), so a population is either
-# all stacked or all looped.
+# Stacked members run at once under vmap, and their results do not depend on their grouping. Looped members
+# run one by one. The two differ in the last bits (up to 4e-3 in logits after training), so a population is
+# either all stacked or all looped.
 Kind: TypeAlias = Literal["stacked", "looped"]
 
-# Modules initialise themselves from torch's one global generator. Without the lock, threads would draw from
-# it in turn.
+# Modules draw their initial values from torch's one global generator. Without the lock, threads that build
+# models at the same time would take each other's draws.
 _GENERATOR = threading.Lock()
 
 
@@ -47,7 +47,7 @@ def initial_states(build: "Builder", seeds: Sequence[int]) -> States:
 
 
 class Builder:
-    """A picklable constructor of one model, without arguments; all members share this template."""
+    """A picklable function without arguments that builds a module of the one architecture of all members."""
 
     def __init__(self, model: Model, input_shape: tuple[int, ...], n_classes: int) -> None:
         self.model, self.input_shape, self.n_classes = model, input_shape, n_classes
@@ -80,11 +80,10 @@ def join(parts: Iterable[States]) -> States:
 
 
 def member_groups(total: int, kind: Kind, size: int) -> list[list[int]]:
-    """Return the groups of members that run together: `size` members, or one if looped.
+    """Return the numbers of the members that run together, group by group: `size` members, or one if looped.
 
-    A stacked member left alone runs beside a copy of itself: convolutions take another path for a stack of
-    one, with other last bits, and results must not depend on grouping. The caller keeps only the different
-    members of a group.
+    A stacked member that is left alone runs beside a copy of itself. Convolutions compute a stack of one in
+    another way, with other last bits, but results must not depend on the grouping. The caller drops the copy.
     """
     step = size if kind == "stacked" else 1
     return [with_twin(list(range(start, min(start + step, total))), kind) for start in range(0, total, step)]
@@ -98,7 +97,7 @@ def with_twin(group: list[int], kind: Kind) -> list[int]:
 def why_not_stackable(template: nn.Module, descents: Iterable[Descent], inputs: Tensor) -> str | None:
     """Return the reason why members must run one by one, or None if they can be stacked exactly.
 
-    inputs (n_points, ...) are some or all of the inputs.
+    One forward pass is tried on the first two of inputs (n_points, ...).
     """
     for module in template.modules():
         if isinstance(module, (nn.modules.dropout._DropoutNd,)):
@@ -131,7 +130,7 @@ def why_descent_is_looped(descent: Descent) -> str | None:
 
 
 def _why_stack_fails(template: nn.Module, inputs: Tensor) -> str | None:
-    """Return torch's error when two stacked members take inputs (2, ...) in training mode, or None.
+    """Return why two stacked members cannot take inputs (2, ...) in training mode, or None if they can.
 
     Only a trial shows whether a forward() can be stacked.
     """
@@ -163,7 +162,7 @@ class StackedGroup:
         self._buffers = {name: value for name, value in states.items() if name not in names}
 
     def prepare(self, descent: Descent) -> None:
-        """Do nothing, because the options of a descent besides the optimiser are never stacked."""
+        """Do nothing: a descent with a precision or a memory format of its own is never stacked."""
 
     def loss(self, objective: Objective, inputs: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
         """Return the sum of the members' losses; inputs (n_members, batch, ...)."""
@@ -233,7 +232,7 @@ def compute_logits(template: nn.Module, states: States, data: Feed | Tensor, *, 
 
 
 def evaluation_batches(data: Feed | Tensor, points: range | None = None) -> Iterable[Tensor]:
-    """Return points as models see them, in batches; all points if points is None."""
+    """Return the inputs of points as models see them, in batches; those of all points if points is None."""
     size = sizing.evaluation_batch()
     if isinstance(data, Tensor):
         return data.split(size) if points is None else data[points.start : points.stop].split(size)
@@ -241,7 +240,7 @@ def evaluation_batches(data: Feed | Tensor, points: range | None = None) -> Iter
 
 
 def _first(data: Feed | Tensor) -> Tensor:
-    """Return one input, with its axis of points."""
+    """Return the first input, with its axis of points: (1, ...)."""
     return data[:1] if isinstance(data, Tensor) else data.first(1)
 
 

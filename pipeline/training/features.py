@@ -19,9 +19,9 @@ def last_features(
 ) -> tuple[Features, Logits]:
     """Return the inputs of each member's last linear layer (n_models, n_points, n_features), and its logits.
 
-    Models are in evaluation mode. The last layer is the one that runs last: another may be listed after it
-    and serve only training. If no linear layer runs, the logits are the features. data is a feed, or a tensor
-    of points as models see them. If points is None, all points are used.
+    Models are in evaluation mode. The last layer is the linear layer that runs last. The module may list
+    another one after it that only training uses. If no linear layer runs, the logits are the features. data
+    is a feed, or a tensor of points as models see them. If points is None, all points are used.
     """
     model = copy.deepcopy(template).to(device_of(states)).eval()
     averages = getattr(model, "averages_flips", False)
@@ -55,7 +55,7 @@ def last_features(
 def _look(model: nn.Module, batch: Tensor, latest: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Return the input of the last layer, and the logits.
 
-    latest is where the hooks keep the input of the layer that ran last.
+    latest is the list in which the hooks keep the input of the linear layer that ran last.
     """
     latest.clear()
     logits: Tensor = model(batch)
@@ -75,7 +75,7 @@ def joint_features(features: Features) -> Float[np.ndarray, "n_points n_joint"]:
 def difficulty(features: Features, logits: Logits, labels: Labels) -> PerPoint:
     """Return the norm of each point's gradient in the last layer, averaged over members.
 
-    It is ‖(h, 1)‖ · ‖softmax − onehot‖.
+    For features h, the norm is ‖(h, 1)‖ · ‖softmax − onehot‖, where the 1 stands for the bias.
     """
     wide = logits.astype(np.float64)
     odds = np.exp(wide - wide.max(axis=2, keepdims=True))

@@ -1,4 +1,8 @@
-"""Chooses the feed of a task by memory; the choice changes no bit of the result."""
+"""Chooses by memory whether the inputs of a task are resident or streamed.
+
+Resident inputs are all on the device. Streamed inputs are read batch by batch. The choice changes no bit of
+the result.
+"""
 
 import math
 from dataclasses import dataclass
@@ -19,10 +23,10 @@ KEPT_DTYPES = {np.dtype(name) for name in ("bool", "uint8", "int8", "int16", "fl
 
 @dataclass(frozen=True, kw_only=True)
 class FeedChoice:
-    """Whether inputs are resident or streamed, the reason, and the bytes that batches read ahead may take.
+    """Whether inputs are resident or streamed, and the reason.
 
-    is_held_in_memory is true if the host reads and holds all inputs, because they fit there but not on the
-    device.
+    room is the number of bytes that batches read in advance may take. is_held_in_memory is true if inputs are
+    first read from files into the host's memory, because they fit there but not on the GPU.
     """
 
     kind: Literal["resident", "streamed"]
@@ -58,10 +62,10 @@ def device_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def host_memory(grant: Grant, *, held: int = 0) -> int:
-    """Return the bytes of memory of a task.
+    """Return how many bytes of this machine's memory a task may take in all.
 
-    They are the memory it was granted, or its part of the available memory if all CPUs run such tasks. held
-    is the part that the task already takes.
+    This is the granted memory. If the grant names none, it is an equal part of the available memory, as if
+    tasks like this one ran on all CPUs, plus held, the bytes that the task's inputs already take.
     """
     if grant.memory_bytes is not None:
         return grant.memory_bytes

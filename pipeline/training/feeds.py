@@ -1,7 +1,7 @@
 """Feeds: the batches of a data set, as tensors on the device that trains.
 
-`Resident` holds the whole data set on the device, so a batch is an index and not a copy from the host.
-`Streamed` reads the points of each batch when it is needed. Both give the same bits.
+`Resident` holds the whole data set on the device, so a batch is selected there and not copied from the host.
+`Streamed` reads the points of each batch when they are needed. Both give the same bits.
 """
 
 from abc import ABC, abstractmethod
@@ -28,14 +28,14 @@ _CHUNK = 2**24
 
 
 _Ids = Int[np.ndarray, " n_ids"]
-# The inputs of different points, and the place of each point of a batch among them.
+# A batch as the host reads it: the inputs of its distinct points, and the row of each of its ids among them.
 Read = tuple[Tensor, Tensor]
 
 
 class Feed(ABC):
-    """A data set for the loop: inputs and labels of any points, on the device of labels (n_points,).
+    """A data set as the training loop reads it: inputs and labels of any points, on one device.
 
-    scaling is applied to each batch, on the batch's device.
+    labels (n_points,) are on this device. scaling is applied to each batch there.
     """
 
     kind: ClassVar[str]
@@ -47,31 +47,35 @@ class Feed(ABC):
 
     @abstractmethod
     def inputs_of(self, ids: Tensor) -> Tensor:
-        """Return points ids as models see them, float32 of shape (*ids.shape, ...); raises DataError."""
+        """Return the inputs of points ids as models see them: scaled, in float32, (*ids.shape, ...).
+
+        Raises DataError if they cannot be read.
+        """
 
     def labels_of(self, ids: Tensor) -> Tensor:
         """Return the labels of points ids, in the shape of ids."""
         return pick(self.labels, ids)
 
     def expect(self, batches: Sequence[Tensor]) -> None:
-        """Announce the next batches whose inputs will be requested, in order, as the same tensor objects.
+        """Announce the ids of the next batches, in the order in which `inputs_of` will be called with them.
 
-        A feed may begin to read them. The result of `inputs_of` does not depend on it.
+        A feed may begin to read their inputs, for calls that pass the same tensor objects. The results of
+        `inputs_of` are the same without this call.
         """
         return
 
     def first(self, n_points: int) -> Tensor:
-        """Return the first points as models see them, (n_points, ...)."""
+        """Return the inputs of the first n_points points as models see them, (n_points, ...)."""
         return self.inputs_of(torch.arange(n_points, device=self.labels.device))
 
     def batches(self, points: range, size: int) -> Iterator[Tensor]:
-        """Yield points as models see them, `size` of them at a time."""
+        """Yield the inputs of points as models see them, `size` points at a time."""
         parts = torch.arange(points.start, points.stop, device=self.labels.device).split(size)
         self.expect(parts)
         return (self.inputs_of(part) for part in parts)
 
     def _seen(self, inputs: Tensor) -> Tensor:
-        """Return inputs as models see them."""
+        """Return inputs as models see them: scaled, in float32."""
         if not self._terms:
             return inputs.to(torch.float32)
         divisor, mean, std = self._terms
@@ -80,7 +84,7 @@ class Feed(ABC):
 
 
 class Resident(Feed):
-    """The whole data set on the device."""
+    """A feed that holds the whole data set on the device."""
 
     kind: ClassVar[str] = "resident"
 
@@ -108,10 +112,10 @@ class Resident(Feed):
 
 
 class Streamed(Feed):
-    """A data set that the host reads batch by batch, the next ones while the device computes.
+    """A feed that reads inputs batch by batch on the host, the next batches while the device computes.
 
-    Each point of a batch is read once, for any number of members. threads is the number of batches that are
-    read at once; room is the number of bytes that batches read ahead may take.
+    A point that several members use in one batch is read once. threads is the number of batches that are read
+    at the same time; room is the number of bytes that batches read in advance may take.
     """
 
     kind: ClassVar[str] = "streamed"
@@ -121,8 +125,8 @@ class Streamed(Feed):
     ) -> None:
         labels = torch.from_numpy(np.array(examples.labels, np.int64)).to(device)
         super().__init__(labels, examples.scaling, examples.input_shape)
-        # The function that reads a batch does not hold the feed, because a feed ends its threads when it is
-        # dropped.
+        # This function must not refer to the feed. The threads end when the feed is garbage-collected, and a
+        # reference in a waiting task would keep the feed alive.
         self._read = partial(_read, examples.inputs, pins=self.labels.is_cuda)
         self._threads, self._room = threads, room
         self._bytes = max(1, examples.inputs.dtype.itemsize * int(np.prod(examples.input_shape)))
@@ -140,9 +144,9 @@ class Streamed(Feed):
 
     @override
     def batches(self, points: range, size: int) -> Iterator[Tensor]:
-        """Yield points as models see them; batches expected before stay expected.
+        """Yield the inputs of points as models see them, `size` points at a time.
 
-        Models are also evaluated while they descend.
+        Batches announced by `expect` stay announced, because models are also evaluated while they train.
         """
         parts = torch.arange(points.start, points.stop, device=self.labels.device).split(size)
         ahead = self._read_ahead(parts)
@@ -161,7 +165,7 @@ class Streamed(Feed):
 
 
 class _ReadAhead:
-    """Batches of which the next n_ahead are being read; submit starts to read the points of a batch."""
+    """Reads batches in order, up to n_ahead of them in advance; submit starts to read the given ids."""
 
     def __init__(
         self, batches: Sequence[Tensor], submit: Callable[[_Ids], "Future[Read]"], n_ahead: int
@@ -172,9 +176,9 @@ class _ReadAhead:
         self._begin()
 
     def take(self, ids: Tensor) -> Read | None:
-        """Return the read data of the next batch if ids is the same tensor, and start to read another batch.
+        """Return the data of the next batch if ids is that batch's tensor object, else None.
 
-        Otherwise return None.
+        Once the data are taken, one more batch starts to be read.
         """
         if not self._reading or self._reading[0][0] is not ids:
             return None
@@ -188,13 +192,13 @@ class _ReadAhead:
             self._reading.append((batch, self._submit(ids)))
 
 
-# The inputs that this process last read from files and placed on a device, by device and token, for the next
-# shard.
+# The inputs that this process last read from files and copied to a device, kept for its next shard. The key
+# names the device and the inputs' token.
 _PLACED: dict[str | None, Tensor] = {}
 
 
 def open_feed(examples: Examples, device: str = "cpu", grant: Grant | None = None) -> tuple[Feed, FeedChoice]:
-    """Return the feed of examples for a task with this grant on device, and the reason for the choice.
+    """Return a feed of examples on device that fits into the memory of grant, and the choice of its kind.
 
     Raises DataError if inputs cannot be read.
     """
@@ -224,7 +228,7 @@ def open_feed(examples: Examples, device: str = "cpu", grant: Grant | None = Non
 
 
 def pick(values: Tensor, ids: Tensor) -> Tensor:
-    """Return values[ids], (*ids.shape, ...), by the flat index that torch gathers fastest."""
+    """Return values[ids], (*ids.shape, ...); ids are flattened, because torch gathers flat ids fastest."""
     return values.index_select(0, ids.reshape(-1)).view(*ids.shape, *values.shape[1:])
 
 
@@ -233,9 +237,9 @@ def _host(ids: Tensor) -> _Ids:
 
 
 def _read(inputs: Inputs, ids: _Ids, *, pins: bool) -> Read:
-    """Return the inputs of the different points among ids, and the place of each id among them.
+    """Return the inputs of the distinct points among ids, and the row of each id in these inputs.
 
-    With pins, they lie in memory from which a GPU copies while it computes.
+    If pins is true, both lie in pinned memory, from which a GPU can copy while it computes.
     """
     unique, places = np.unique(ids, return_inverse=True)
     read = _tensor(read_inputs(inputs, unique)), torch.from_numpy(places)
@@ -243,6 +247,6 @@ def _read(inputs: Inputs, ids: _Ids, *, pins: bool) -> Read:
 
 
 def _tensor(values: np.ndarray) -> Tensor:
-    """Return values as a tensor of their own type or of float32; read-only memory is copied."""
+    """Return values as a tensor of the type that `device_dtype` gives; read-only memory is copied."""
     kept = values.astype(device_dtype(values.dtype), copy=False)
     return torch.from_numpy(kept if kept.flags.writeable else kept.copy())

@@ -17,20 +17,22 @@ from pipeline.training.projection import Projection
 from pipeline.training.recipe.objectives import LabelObjective, cross_entropy
 from pipeline.training.sizing import evaluation_batch
 
-# Numbers held at once besides the returned ones: 64 MB.
+# Number of float32 values in memory at once, besides those that are returned: 64 MB.
 NUMBERS = 2**24
 
-# A cotangent selects an output of a point: the sum of its entries times the point's logits. A unit vector
-# gives one class logit, `margin_cotangents` give the margin, softmax less one-hot gives the loss.
+# A cotangent (n_classes,) states the output of a point that is differentiated: the sum of the cotangent's
+# entries times the point's logits. A unit vector gives the gradient of one logit. `margin_cotangents` give
+# the gradient of the margin, and the softmax minus the one-hot label gives that of the cross-entropy.
 Cotangents = Float[np.ndarray, "n_listed n_classes"]
 # A parameter vector holds a model's parameters side by side, in the order of the module.
 Vectors = Float[np.ndarray, "n_vectors n_parameters"]
 
 
 class Checkpoints:
-    """Trained models, read on first use, and the examples that they see.
+    """Trained models whose outputs on examples can be differentiated by their parameters.
 
-    counted names the parameters that may change, by default all. objective is the loss of their training.
+    load reads the models; it is called on first use. counted names the parameters by which outputs are
+    differentiated, by default all. objective is the loss that the models were trained on.
     """
 
     def __init__(
@@ -53,9 +55,9 @@ class Checkpoints:
         self.objective = objective
 
     def last_layer(self) -> "Checkpoints":
-        """Return the same models, in which only the linear layer that runs last may change.
+        """Return the same models, with derivatives only by the parameters of the linear layer that runs last.
 
-        Raises ConfigError if none runs.
+        Raises ConfigError if no linear layer runs.
         """
         ran: list[nn.Module] = []
         linear = [module for module in self._template.modules() if isinstance(module, nn.Linear)]
@@ -86,7 +88,7 @@ class Checkpoints:
 
     @property
     def n_train(self) -> int:
-        """Number of training points; their ids come first."""
+        """Number of training points; their ids are 0 to n_train - 1."""
         return self._examples.n_train
 
     @property
@@ -135,9 +137,9 @@ class Checkpoints:
     def pull(
         self, model: int, points: Indices, cotangents: Float[np.ndarray, "n_vectors n_listed n_classes"]
     ) -> Vectors:
-        """Return the gradients of sums of the points' outputs, one for each set of cotangents.
+        """Return one gradient for each set of cotangents: that of the sum of the points' outputs.
 
-        Each equals the sum of the results of `gradients`.
+        It equals the sum over points of the result of `gradients`.
         """
         parameters, outputs = self._function(model)
         total = np.zeros((len(cotangents), self.n_parameters), np.float32)
@@ -190,7 +192,7 @@ class Checkpoints:
 
     @cached_property
     def _named(self) -> list[tuple[str, Tensor]]:
-        """The template's parameters that may change, by name."""
+        """The names and values of the template's parameters by which outputs are differentiated."""
         return [
             (name, value)
             for name, value in self._template.named_parameters()
@@ -223,7 +225,7 @@ class Checkpoints:
 def margin_cotangents(logits: Cotangents, labels: Labels) -> Cotangents:
     """Return the gradient of each margin by its point's logits.
 
-    It is one-hot less the softmax over the other classes.
+    It is 1 for the label's logit, and minus the softmax over the other classes for the other logits.
     """
     rows = np.arange(len(labels))
     others = logits.astype(np.float64)

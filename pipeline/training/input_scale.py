@@ -1,6 +1,7 @@
 """Checks of the scale of inputs.
 
-Networks start with weights for inputs of about 1. On other inputs they learn little, or diverge.
+The initial weights of networks suit inputs of a size of about 1. On inputs of another size networks learn
+little, or they diverge.
 """
 
 import math
@@ -18,14 +19,14 @@ from pipeline.training.populations import trial_descent
 from pipeline.training.recipe.recipe import Recipe
 from pipeline.training.recipe.schedule import Phase
 
-# Root mean squares of inputs in use: 0.45 for digits, 1 for standardised inputs, 3 if one of ten indicators
-# is set to 10.
+# Inputs with a root mean square between these limits count as usual. Examples: 0.45 for digits, 1 for
+# standardised inputs, 3 if one of ten indicators is set to 10.
 _SMALLEST, _LARGEST = 1e-3, 30.0
-# Points whose squares are in memory at once.
+# Number of points whose squares are in memory at once.
 _ROWS = 4096
-# Points that are checked if inputs are read from files.
+# Number of points that are checked if inputs are read from files.
 SAMPLE = 512
-# Steps of the trial. Inputs of 1e18 make one hidden layer overflow in the second step.
+# Number of steps of the trial. Inputs of 1e18 make one hidden layer overflow in the second step.
 _TRIAL_STEPS = 6
 _REMEDY = (
     "scale them, such as pixels / 255 (dataset.scaling.divide_by=255), or (inputs - mean) / standard "
@@ -34,7 +35,7 @@ _REMEDY = (
 
 
 def scale_notice(examples: Examples) -> str | None:
-    """Return a sentence on training inputs of an unusual scale, with the remedy, or None if it is usual."""
+    """Return a warning with its remedy if the scale of the training inputs is unusual, else None."""
     size = typical_size(examples)
     if _SMALLEST <= size <= _LARGEST:
         return None

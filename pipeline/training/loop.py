@@ -1,4 +1,4 @@
-"""The one loop: the members of an ensemble descend through phases.
+"""The training loop: the members of an ensemble descend one phase after the other.
 
 Training, fine-tuning, ascent and matching all use it.
 """
@@ -48,9 +48,10 @@ def run_phases(
 ) -> States:
     """Return the states after each member has descended all phases in turn; states itself is not changed.
 
-    seeds (n_members,) decide each member's order of batches. recorder is called after every step. Members run
-    one by one if a phase cannot be stacked. Raises ShapeError if a phase does not fit these members, and
-    TrainingError if phases of one track do not fit together.
+    seeds (n_members,) decide each member's order of points and its augmentation. recorder, if given, is
+    called after every step, so that it can take snapshots. Members run one by one if a phase cannot be
+    stacked. Raises ShapeError if a phase does not fit these members, and TrainingError if phases of one track
+    do not fit together.
     """
     total = n_members(states)
     for phase in phases:
@@ -72,7 +73,8 @@ def run_phases(
         told = functools.partial(_report, n_done, n_own, total)
         try:
             found = _descend(plan, states, members, told, recorder)
-        # The grouping changes no bit, so a group that is too large for the memory is tried again in halves.
+        # The grouping changes no bit, so a group that is too large for the memory is tried again with half as
+        # many members.
         except (RuntimeError, MemoryError) as error:
             if n_own == 1 or not is_out_of_memory(error):
                 raise
@@ -86,15 +88,19 @@ def run_phases(
 
 
 def _report(n_done: int, n_running: int, total: int, share: float) -> None:
-    """Report the share of a task that is done, when some members are done and others are running."""
+    """Report how much of a task is done, when some of its members are done and others are running.
+
+    share is the share of their steps that the running members have taken.
+    """
     report((n_done + share * n_running) / total)
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """The plan that all groups of members share.
+    """The inputs of a run that are the same for all groups of members.
 
-    parts and places hold, for each phase, its batches and the places of its steps in the schedule.
+    For each phase, parts holds the batches of an epoch, as slices of the epoch's order of points, and places
+    holds the place of each step in the learning-rate schedule.
     """
 
     template: nn.Module
@@ -128,11 +134,11 @@ def _descend(
     own = {name: value[members] for name, value in states.items()}
     group = (StackedGroup if plan.kind == "stacked" else SingleGroup)(plan.template, own)
     steppers: dict[str | int, Stepper] = {}
-    # Phases that alternate share their targets, so these are placed on the device once.
+    # Alternating phases often share one array of targets, which is copied to the device only once.
     wanted: dict[int, _Targets] = {}
     n_steps, step = sum(map(len, plan.places)), 0
     for number, (phase, places) in enumerate(zip(plan.phases, plan.places, strict=True)):
-        # An optimiser lives until the last phase of its track.
+        # Phases of one track continue one optimiser. A phase without a track has its own.
         track = number if phase.track is None else phase.track
         if track not in steppers:
             steppers[track] = build_stepper(
@@ -157,7 +163,7 @@ def _descend(
 
 
 def _batches(plan: _Plan, number: int, members: list[int]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the inputs (n_members, batch, ...) of each step of a phase, with their ids (n_members, batch)."""
+    """Yield, for each step of a phase, inputs (n_members, batch, ...) and point ids (n_members, batch)."""
     phase, data, parts = plan.phases[number], plan.data, plan.parts[number]
     points, seeds = phase.points[members], [(plan.seeds[member], number) for member in members]
     orders = epoch_orders(points, seeds, phase.n_points)
@@ -175,10 +181,10 @@ def epoch_orders(
     seeds: Sequence[tuple[int, int]],
     n_points: int | None = None,
 ) -> Iterator[Int[np.ndarray, "n_members n_listed"]]:
-    """Yield, epoch by epoch, each member's order of visiting its list, as positions on it.
+    """Yield, for each epoch, the positions on each member's list, in the order in which they are visited.
 
-    The order is drawn from (member's seed, number of the phase). With n_points, an order of all ids below
-    n_points is drawn, and the listed ids are visited in that order.
+    seeds holds (the member's seed, the number of the phase) for each member; the order is drawn from it. With
+    n_points, an order of all ids below n_points is drawn, and the listed ids are visited in that order.
     """
     generators = [generator("order", *seed) for seed in seeds]
     drawn_from = np.arange(points.shape[1] if n_points is None else n_points)
@@ -192,7 +198,7 @@ def epoch_orders(
 def _visited(
     order: Int[np.ndarray, " n_points"], listed: Int[np.ndarray, " n_listed"]
 ) -> Int[np.ndarray, " n_listed"]:
-    """Return the positions on the list of the listed ids, in the order given by `order`."""
+    """Return the positions of the listed ids on their list, in the order in which `order` has the ids."""
     position = np.full(len(order), -1)
     position[listed] = np.arange(len(listed))
     found = position[order]
@@ -200,7 +206,7 @@ def _visited(
 
 
 def batches(phase: Phase, template: nn.Module, data: Feed) -> list[slice]:
-    """Return the slice of an epoch's order of points that each step uses.
+    """Return, for each step of an epoch, the slice of the epoch's order of points that is its batch.
 
     If the last batch has one point and the model cannot train on one point, as with batch norm over flat
     features, the point is added to the batch before.
@@ -242,7 +248,8 @@ class _Targets:
         own = targets if targets is None or targets.ndim == 2 else targets[members]
         self._values = None if own is None else torch.from_numpy(np.array(own)).to(device)
         self._rows = torch.arange(len(members), device=device)[:, None]
-        # Without targets, an empty tensor with a member axis gives every objective the same signature.
+        # Without targets, objectives get zeros with a member axis, because vmap needs a tensor for each
+        # argument.
         self._nothing = torch.zeros(len(members), 1, device=device)
 
     def of(self, batch: Tensor) -> Tensor:

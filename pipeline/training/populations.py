@@ -1,6 +1,7 @@
 """Populations: many models of one recipe that differ only in mask and seed.
 
-Member i is derived from its purpose and i, never drawn in order.
+The mask of a member is derived from the population's purpose and the member's number alone, so any member can
+be trained again alone.
 """
 
 import dataclasses
@@ -29,7 +30,8 @@ from pipeline.training.recipe.recipe import Recipe
 from pipeline.training.recipe.schedule import Descent, Phase
 from pipeline.training.trial import check_model_outputs, check_parameters, check_step
 
-# Members and steps timed when `auto` chooses: about a second for slow models, far less for small ones.
+# `ensemble: auto` times 3 runs of 25 stacked members with 6 steps each. This takes about a second for slow
+# models and far less for small ones.
 TRIAL_MEMBERS, _TRIAL_STEPS, TRIAL_RUNS = 25, 6, 3
 
 
@@ -43,12 +45,12 @@ def member_masks(
     lines: Lines | None = None,
     keeps_forget: bool = False,
 ) -> Masks:
-    """Return the masks (n_members, n_train) of members.
+    """Return masks (n_members, n_train) of the points that each member keeps.
 
-    With keep_fraction, they are random subsets of that fraction; with lines as well, such subsets drop whole
-    groups. With forget, they are all points except forget. With both keep_fraction and forget, they are that
-    fraction of the points outside forget, plus forget if keeps_forget is true. With neither, they are all
-    points.
+    With keep_fraction, members keep random subsets of that fraction, drawn by purpose and member. With lines
+    as well, the subsets drop whole groups of points that may have to be forgotten together. With forget,
+    members keep all points except forget. With both keep_fraction and forget, they keep that fraction of the
+    points outside forget, plus forget if keeps_forget is true. With neither, they keep all points.
     """
     if keep_fraction is not None and forget is not None:
         drawn = [
@@ -76,8 +78,8 @@ def train_members(
     """Return the states of members trained from new initialisations on the points that their masks keep.
 
     Members of one seed start alike and visit the points they share in the same order. Their outputs then
-    share most of their randomness (on digits, correlations of .92 between masks that differ by 20 points, .84
-    by 140), and attribution removes this part.
+    share most of their randomness: on digits, the outputs of two members correlate by .92 if their masks
+    differ by 20 points, and by .84 if they differ by 140. Attribution removes the shared part.
     """
     points = np.stack([np.flatnonzero(mask) for mask in masks])
     phase = Phase(
@@ -101,9 +103,10 @@ def train_members(
 
 
 def check_model(build: Builder, recipe: Recipe, inputs: Float[np.ndarray, "..."]) -> None:
-    """Raise ConfigError unless the model gives logits (n_points, n_classes) of inputs and can take a step.
+    """Raise ConfigError unless the model turns inputs into logits (n_points, n_classes) and can be trained.
 
-    inputs are (n_points, ...). If the recipe requires stacking, the model must also be stackable.
+    inputs (n_points, ...) are a few points, on which one step is tried. If the recipe requires stacking, the
+    model must also be stackable.
     """
     _check_size(build)
     template = build()
@@ -127,8 +130,8 @@ def _check_size(build: Builder) -> None:
     try:
         with torch.device("meta"):
             n_bytes = sum(value.numel() * value.element_size() for value in build().state_dict().values())
-    # A user's model may need real tensors, and then fails in any way. Its size is then unknown, and the real
-    # build reports the problem.
+    # Tensors on the device `meta` have shapes but no numbers. A user's model may need numbers, and then
+    # raises anything here. Its size is then unknown, and the real build reports any problem.
     except PluginError:
         return
     except PipelineError:
@@ -148,9 +151,10 @@ def _check_size(build: Builder) -> None:
 
 
 def choose_ensemble(build: Builder, recipe: Recipe, data: Feed, n_points: int) -> dict[str, Any]:
-    """Return {"kind", "reason", …}: how members of this recipe run.
+    """Return how members of this recipe run: {"kind": "stacked" or "looped", "reason": …}.
 
-    A rule decides if one applies; otherwise both kinds are timed on a few steps.
+    The recipe, the model or the memory may allow only one kind. Otherwise both kinds are timed on a few
+    steps, and their seconds for each member are returned too.
     """
     if recipe.ensemble != "auto":
         return {"kind": recipe.ensemble, "reason": "set by recipe.ensemble"}
@@ -169,7 +173,7 @@ def choose_ensemble(build: Builder, recipe: Recipe, data: Feed, n_points: int) -
         if not is_out_of_memory(error):
             raise
         times = None
-    # The trial itself may have found that fewer members fit.
+    # The trial may have run out of memory, and then fewer members fit than before.
     group = sizing.training_group(template, data.first(1), batch)
     if times is None or group == 1:
         return {"kind": "looped", "reason": "memory does not hold 2 members at once"}
@@ -188,9 +192,9 @@ def choose_ensemble(build: Builder, recipe: Recipe, data: Feed, n_points: int) -
 
 
 def _seconds_per_member(build: Builder, recipe: Recipe, data: Feed, batch: int) -> tuple[float, float]:
-    """Return the median seconds that a member takes for a few steps, stacked and looped.
+    """Return the median seconds that one member takes for a few steps: (stacked, looped).
 
-    They are timed in turn after a warm-up.
+    Both kinds are timed alternately, after a warm-up.
     """
     listed = np.arange(batch)[None].repeat(TRIAL_MEMBERS, axis=0)
     descent = trial_descent(recipe, _TRIAL_STEPS, batch)
@@ -218,6 +222,9 @@ def _seconds_per_member(build: Builder, recipe: Recipe, data: Feed, batch: int) 
 
 
 def trial_descent(recipe: Recipe, epochs: int, batch_size: int) -> Descent:
-    """Return a recipe's descent for a trial of a few epochs; a triangle's peak moves with them."""
+    """Return a recipe's descent with a trial's epochs and batch size.
+
+    A peak_epoch keeps its relative place: it shrinks as the epochs do.
+    """
     share = {} if recipe.peak_epoch is None else {"peak_epoch": recipe.peak_epoch * epochs / recipe.epochs}
     return recipe.descent().model_copy(update={"epochs": epochs, "batch_size": batch_size, **share})

@@ -1,6 +1,7 @@
 """Random projections of parameter vectors.
 
-Each is drawn again from its seed whenever it is needed, so none is ever held as a whole.
+A projection is drawn again from its seed, part by part, whenever it is used. So it is never in memory as a
+whole.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from jaxtyping import Float
 
 from pipeline.core.seeds import generator
 
-# Signs drawn at once; during the multiplication they are numbers of four bytes.
+# Number of signs drawn at once. During the multiplication each is a number of four bytes, 64 MB in all.
 _SIGNS = 2**24
 
 

@@ -1,8 +1,8 @@
-"""Sizes that fit into the memory granted to a task: members in a group, members in a trial, evaluated points.
+"""Sizes that fit into the memory granted to a task: members in a group, and points evaluated at once.
 
-Group and trial sizes change no bit, so they follow the memory that is free here and now. The batch of
-evaluation may change last bits, so it is chosen once for a model, a recipe and a kind of device, and recorded
-in the store.
+The size of a group changes no bit of a result, so it follows the memory that is free on this machine now. The
+number of points evaluated at once may change last bits, so it is chosen once for a model, a recipe and a kind
+of device, and recorded in the store.
 """
 
 import copy
@@ -22,24 +22,28 @@ from torch.utils._pytree import tree_leaves
 from pipeline.core.memory import available_memory, n_cpus
 from pipeline.core.resources import Grant
 
-# Above ~50 members the working set of a step leaves the 2 MB of L2 that a core has here; below ~20 the
-# overhead of the interpreter shows.
+# Members in a group on a CPU. Above ~50 the data of a step no longer fit into the L2 cache of a core (2 MB
+# where this was measured); below ~20 the overhead of the Python interpreter shows.
 GROUP_SIZE = 50
-# On a GPU more members at once only help, as far as its memory allows.
+# On a GPU a larger group is faster, as far as memory allows.
 GROUP_SIZE_ON_GPU = 500
-# Points evaluated at once; they bound the activations held for a group.
+# The largest and the smallest number of points evaluated at once. It limits the memory of activations.
 EVALUATION_BATCH, SMALLEST_BATCH = 2048, 16
-# The share of the granted memory that is planned with: kernels need memory of their own, and so do gradients
-# during a step.
+# The share of the granted memory that estimated sizes may fill. The rest is for the working memory of kernels
+# and for gradients during a step.
 PLANNED_SHARE = 0.5
-# Copies of a member's state that a step holds: itself, its gradient, at most two moments of the optimiser,
-# and one update.
+# Tensors of the size of a member's state that a step needs: the state, its gradient, at most two moments of
+# the optimiser, and one update.
 STATE_COPIES = 5
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """The limits of a task: bytes of memory, None if not counted, and the recorded batch of evaluation."""
+    """The limits by which the sizes of a task are chosen.
+
+    memory_bytes is the memory that the task may use; if it is None, memory is not counted and default sizes
+    apply. evaluation_batch is the recorded number of points to evaluate at once, None if none is recorded.
+    """
 
     memory_bytes: int | None = None
     evaluation_batch: int | None = None
@@ -51,9 +55,9 @@ _ALLOWED: ContextVar[Allowance] = ContextVar("allowance", default=UNCOUNTED)
 
 @contextmanager
 def allowing(allowance: Allowance) -> Iterator[None]:
-    """Size groups and batches inside this block by allowance.
+    """Choose sizes inside this block by allowance.
 
-    Outside of such a block, sizes are those of a small model.
+    Outside of such a block, memory is not counted and default sizes apply, which suit small models.
     """
     token = _ALLOWED.set(allowance)
     try:
@@ -69,10 +73,10 @@ def evaluation_batch() -> int:
 
 
 def memory_granted(device: str, grant: Grant) -> int:
-    """Return the bytes that a task may still take, of its GPU or part of one, else of this machine.
+    """Return the bytes of memory that a task may still take: of its GPU or part of one, else of this machine.
 
-    If the grant names no memory, tasks that run in parallel get equal parts of the free memory, by their
-    CPUs.
+    If the grant names no memory, the task may take an equal part of this machine's free memory, as if tasks
+    like it ran on all CPUs.
     """
     if device.startswith("cuda"):
         free, total = torch.cuda.mem_get_info(device)
@@ -96,10 +100,10 @@ def resident_bytes() -> int:
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes of one member: of its state, and of one point in training and in evaluation.
+    """The bytes that one member takes: for its state, and for each point in training and in evaluation.
 
-    training_point counts the bytes that a point leaves behind for the backward pass, evaluated_point the
-    largest step of a pass.
+    training_point estimates the bytes that a point's activations and their gradients take in a training step.
+    evaluated_point estimates the bytes that a point takes in the largest operation of a forward pass.
     """
 
     state: int
@@ -108,7 +112,7 @@ class Footprint:
 
 
 class _Outputs(TorchDispatchMode):
-    """Counts the bytes of the results of operations."""
+    """Counts the bytes of the tensors that operations create: in total, and the most of one operation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,16 +137,16 @@ class _Outputs(TorchDispatchMode):
 
 
 _FOOTPRINTS: dict[Any, Footprint] = {}
-# Members that fitted after a larger group ran out of memory in this process, by kind of member and batch
-# size.
+# Group sizes to use after a larger group ran out of memory in this process. The key holds the kind of member,
+# as `_kind` gives it, and the batch size.
 _FITTED: dict[Any, int] = {}
 
 
 def footprint(template: nn.Module, inputs: Tensor) -> Footprint:
     """Return the bytes that a member with this template takes.
 
-    inputs (n_points, ...) are a few points, as models see them. The bytes are measured in one pass in
-    evaluation mode, and kept by layers and shapes.
+    inputs (n_points, ...) are a few points, as models see them. The bytes are measured in one forward pass in
+    evaluation mode. Members with the same layers and shapes share one measurement.
     """
     key = _kind(template, inputs)
     if key not in _FOOTPRINTS:
@@ -166,7 +170,8 @@ def _kind(template: nn.Module, inputs: Tensor) -> tuple[Any, ...]:
 def training_group(template: nn.Module, inputs: Tensor, batch_size: int) -> int:
     """Return the number of members that may train together in batches of this size; 1 if not even two fit.
 
-    It is at most the number that fitted when memory ran out before in this process.
+    If such members ran out of memory before in this process, it is at most the number that `ran_out`
+    returned.
     """
     budget, fitted = (
         _budget(),
@@ -203,7 +208,10 @@ def evaluation_group(template: nn.Module, inputs: Tensor) -> int:
 
 
 def largest_evaluation_batch(template: nn.Module, inputs: Tensor) -> int:
-    """Return the batch in which two members at once fit into memory: 2048, or a smaller power of two."""
+    """Return how many points to evaluate at once: a power of two from 16 to 2048.
+
+    With this number two members fit into memory together, except that it is never below 16.
+    """
     budget = _budget()
     if budget is None:
         return EVALUATION_BATCH

@@ -1,4 +1,4 @@
-"""Snapshots: the models along the phases of a descent, with their cost so far.
+"""Snapshots: the models at moments of a descent, with the cost up to then.
 
 A snapshot changes no bit of the result: states are only read, outputs are computed in evaluation mode on a
 copy of the model, and torch's random numbers are left unchanged.
@@ -57,9 +57,10 @@ def take_snapshot(
 class Recorder:
     """Takes snapshots while groups of members descend one after the other.
 
-    evaluate returns the logits of states. n_samples is the total that each member uses; the caller adds the
-    snapshot at the end, because it has the result. n_kept is the number of members, counted from the first,
-    whose states are kept.
+    evaluate returns the logits of states. n_samples is the number of samples that each member uses in the
+    whole descent. The recorder takes no snapshot at its end: the caller adds that one, because the caller has
+    the final states and logits. n_kept is the number of members, counted from the first, whose states are
+    kept.
     """
 
     def __init__(

@@ -13,14 +13,15 @@ from pipeline.training.populations import trial_descent
 from pipeline.training.recipe.recipe import Recipe
 from pipeline.training.recipe.schedule import Phase
 
-# Points in the timed steps; a full batch of a large model may take a minute by itself.
+# Largest number of points in a timed step, because a step on a full batch of a large model may take a minute.
 _MOST_POINTS = 32
 
 
 def estimated_seconds(build: Builder, recipe: Recipe, examples: Examples) -> float | None:
     """Return the seconds to train one model alone on this machine's CPU, or None if it cannot be timed.
 
-    The second of two steps is timed, and scaled to the recipe's batches and epochs.
+    Two steps run on a small batch, the first to warm up. The time of the second is scaled to the recipe's
+    batches and epochs. A model that fails here cannot be timed.
     """
     batch = min(recipe.batch_size, examples.n_train)
     n_points = min(batch, _MOST_POINTS)

@@ -1,4 +1,7 @@
-"""Gradient ascent on the forget set, the cheapest baseline. It does not know where each point should stop."""
+"""Gradient ascent on the forget set, the cheapest baseline.
+
+It does not know how far the loss of each point should rise.
+"""
 
 from typing import ClassVar
 

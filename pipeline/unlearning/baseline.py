@@ -1,7 +1,4 @@
-"""The base class of the gradient baselines of the literature: descent on some points towards an objective.
-
-The default optimiser is SGD.
-"""
+"""The base class of the gradient baselines of the literature, which descend one objective on some points."""
 
 from pydantic import model_validator
 from typing_extensions import override

@@ -15,7 +15,8 @@ from pipeline.unlearning.unlearner import Request, Unlearned, Unlearner
 class DmDirect(Unlearner):
     """Adds `multiplier` × the predicted effect to each model's own logits.
 
-    Each model keeps its own randomness. Source: Georgiev et al. 2025, DM-Direct.
+    All models get the same effect, so the differences between them stay. Source: Georgiev et al. 2025,
+    DM-Direct.
     """
 
     name: ClassVar[str] = "dm_direct"

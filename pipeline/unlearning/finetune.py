@@ -1,4 +1,7 @@
-"""Fine-tuning on the retain set (GD). The model should forget the points on which it no longer trains."""
+"""Fine-tuning on the retain set, called GD (gradient descent) in the literature.
+
+The model should forget the points on which it no longer trains.
+"""
 
 from typing import ClassVar
 

@@ -98,8 +98,9 @@ class Dmm(Matching):
 class OracleMatching(Matching):
     """Oracle Matching: each model matches one true oracle.
 
-    It never matches an average of oracles, because the spread of averages would be too small. The teachers
-    are the `floor` population, so that no model is judged against the oracle that it copied.
+    It never matches an average of oracles, because averages vary less than single oracles. The oracles to
+    match, called teachers, are the `floor` population, so that no model is judged against an oracle that a
+    model copied.
     """
 
     name: ClassVar[str] = "oracle_matching"

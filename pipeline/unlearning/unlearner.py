@@ -32,11 +32,11 @@ class Request:
     """Models that must forget, and the information that an unlearner may use.
 
     states: the n_members trained models. logits (n_members, n_points, n_classes): their logits on all points.
-    forget, retain: training ids. seeds (n_members,). effect (n_points, n_classes): the predicted change of
-    the logits. oracle_logits (n_members, n_points, n_classes): the logits of one true oracle for each member.
-    effect and oracle_logits are given only to unlearners that need them. n_saved: the number of models,
-    counted from the first, whose states are saved. Raises ConfigError on an empty forget set, ShapeError if
-    states, logits and seeds differ in length.
+    forget, retain: ids of training points. seeds (n_members,): one for each model. effect (n_points,
+    n_classes): the predicted change of the logits. oracle_logits (n_members, n_points, n_classes): the logits
+    of one true oracle for each member. effect and oracle_logits are given only to unlearners that need them.
+    n_saved: the number of models, counted from the first, whose states are saved. Raises ConfigError on an
+    empty forget set, ShapeError if states, logits and seeds differ in length.
     """
 
     template: nn.Module

@@ -62,6 +62,6 @@ def _correct(models: ModelOutputs, found: JudgeInput) -> tuple[Correct, int]:
 
 
 def _interval(each: PerModel) -> tuple[float, float]:
-    """Return the normal interval of the mean over models, cut to [0, 1]."""
+    """Return the 95 % normal interval of the mean over models, cut to [0, 1]."""
     half = float(ndtri(0.5 + LEVEL / 2) * each.std(ddof=1) / np.sqrt(len(each))) if len(each) > 1 else 0.0
     return max(float(each.mean()) - half, 0.0), min(float(each.mean()) + half, 1.0)

@@ -15,7 +15,8 @@ from pipeline.core.settings.neutral import setting
 from pipeline.evaluation.judges.inputs import JudgeInput
 from pipeline.evaluation.judges.scores import Scores, Yardstick, check_scores
 
-# Inputs that a judge may need: of both sides, and (`full`) of the models before unlearning.
+# Inputs that a judge may need. `full` stands for the models before unlearning; the others are needed of both
+# sides, unlearned and retrained.
 NEEDS = frozenset({"margins", "logits", "states", "full"})
 
 
@@ -53,11 +54,11 @@ class Judge(Plugin):
 
     needs names the inputs that `judge` reads: `margins`, `logits` or `states` of both sides, and `full` for
     the models before unlearning. start names the role of the models before unlearning. Null means the models
-    that the judged method starts from, and for the floor the full models. fewest_models is the least number
-    of models on each side. A judge that needs models of its own names them in `populations`. A judge that
-    trains the judged models further names the method in `treatment`. All of this is planned, priced and
-    resumed like the rest of the experiment. If an input is not available, the judge is refused before
-    anything is computed.
+    from which the judged unlearner started, and the full models when the floor is judged. fewest_models is
+    the least number of models on each side. A judge that needs models of its own names them in `populations`.
+    A judge that trains the judged models further names the method in `treatment`. All of this is planned,
+    priced and resumed like the rest of the experiment. If an input is not available, the judge is refused
+    before anything is computed.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"margins"})

@@ -24,8 +24,8 @@ class KlomJudge(Judge):
 
     name: ClassVar[str] = "klom"
     about: ClassVar[str] = "P95 is its 95th percentile over points; 11.51 nats is the worst."
-    # Two floors of equally many models differ by up to half of their value. Above 3 nats (30 models on each
-    # side) doing nothing and retraining can hardly be distinguished.
+    # The floors of two groups of equally many oracles differ by up to half of their value. If the floor is
+    # above 3 nats, as with 30 models on each side, doing nothing and retraining can hardly be distinguished.
     yardstick: ClassVar[Yardstick] = Yardstick(noise=0.1, share=0.5, blind=3.0, worst=CEILING)
     titles: ClassVar[Mapping[str, str]] = {"p95": "P95 KLoM", "mean": "mean KLoM", "klom": "KLoM"}
 

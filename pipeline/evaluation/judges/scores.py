@@ -15,9 +15,9 @@ from pipeline.core.errors import DataError, ShapeError
 
 SPLITS = ("forget", "retain", "validation")
 
-# The column of point ids in a verdict; no judge may use this name.
+# The column of point ids in a table of scores; no judge may use this name.
 POINT = "point"
-# The count that leads to a warning: outputs of a model on a point that are not finite.
+# The name of the count of outputs that are not finite, one for each model and point. It leads to a warning.
 NONFINITE = "nonfinite"
 
 Better = Literal["lower", "higher", "nearer"]
@@ -29,8 +29,8 @@ class Score:
     """One statistic on one split.
 
     reference is the value of retrained models; if a judge leaves it out, it is the value of the floor
-    population. better names the good values: `lower`, `higher`, or `nearer` to the reference. unit is `nats`,
-    `fraction` (shown in percent), any other word, or empty.
+    population. better says which values are good: `lower`, `higher`, or `nearer` to the reference. unit is
+    `nats`, `fraction` (shown in percent), any other word, or empty.
     """
 
     statistic: str
@@ -51,7 +51,10 @@ class Score:
 
     @property
     def of_retraining(self) -> float:
-        """The reference; without one, the value, which is the score of retraining if the row is a floor."""
+        """The value of retrained models: the reference if there is one, else the value itself.
+
+        A row of the floor population may have no reference; its value is that of retrained models.
+        """
         return self.value if self.reference is None else self.reference
 
     def to_json(self) -> dict[str, Any]:
@@ -75,9 +78,10 @@ class Score:
 class Scores:
     """All scores of a judge.
 
-    The statistic of the first row is the headline; selections and figures that use a single number use this
-    one. points holds columns (n_points,), with NaN for a point that was not judged; figures show the first
-    column. counts holds whole numbers by name, such as NONFINITE.
+    The statistic of the first row is the headline, which figures and selections use where they show or
+    compare a single statistic. points maps names to arrays (n_points,) with one value for each point, NaN if
+    the point was not judged; figures show the first array. counts maps names, such as NONFINITE, to whole
+    numbers.
     """
 
     rows: tuple[Score, ...]
@@ -117,7 +121,10 @@ class Scores:
         return dataclasses.replace(self, rows=tuple(rows))
 
     def to_json(self) -> dict[str, Any]:
-        """Return rows and counts, JSON-ready. Points are left out: they are columns of the table."""
+        """Return rows and counts, JSON-ready.
+
+        The values of points are left out, because the store keeps them as columns of a table.
+        """
         return {
             "rows": [row.to_json() for row in self.rows],
             "counts": {name: int(count) for name, count in self.counts.items()},
@@ -146,7 +153,7 @@ class Yardstick:
     by_interval: bool = False
 
     def tolerance(self, score: Score) -> float:
-        """Return the difference that retraining alone makes."""
+        """Return the largest difference from the reference that retraining alone can make."""
         return max(self.share * abs(score.reference or 0.0), self.noise)
 
     def is_level(self, score: Score) -> bool:
@@ -162,7 +169,10 @@ class Yardstick:
         return score.excess <= max(4 * self.share * abs(score.reference or 0.0), 5 * self.noise)
 
     def is_off(self, score: Score, *, before: Score | None = None) -> bool:
-        """Return whether the value is clearly worse than the reference, and than before."""
+        """Return whether the value is clearly worse than the reference and than before, if before is given.
+
+        before is the score of the models without unlearning.
+        """
         base = 0.0 if before is None else max(before.excess, 0.0)
         level = abs(score.reference or 0.0) + base
         return not score.excess - base <= max(2 * self.share * level, 5 * self.noise)

@@ -1,6 +1,7 @@
-"""Random flips and crops of training images, drawn for each point and epoch, whatever the batch or step.
+"""Random flips and crops of training images, drawn for each member, phase, epoch and point.
 
-Members of one seed see the points they share alike, whatever their masks. Evaluation draws nothing.
+A draw does not depend on the batch. So members of one seed see the points they share alike, whatever their
+masks. Evaluation uses no random changes.
 """
 
 from collections.abc import Sequence
@@ -20,8 +21,8 @@ from pipeline.core.seeds import generator
 class Augmentation:
     """Random changes of images: flip mirrors half of them, and crop_padding cuts each at a random place.
 
-    The cut keeps the image's size and is taken from the image with crop_padding zeros around it. A draw is
-    one number for each point: it stands for the pair of offsets, and for whether the image is mirrored.
+    The cut keeps the image's size and is taken from the image with crop_padding zeros on each side. One whole
+    number for each point encodes the draw: the two offsets of the cut, and whether the image is mirrored.
     """
 
     flip: bool = False
@@ -29,7 +30,7 @@ class Augmentation:
 
     @property
     def n_choices(self) -> int:
-        """Number of outcomes of a draw; 1 if nothing is augmented."""
+        """Number of possible draws; 1 if nothing is augmented."""
         return (2 if self.flip else 1) * (2 * self.crop_padding + 1) ** 2
 
     def check(self, input_shape: tuple[int, ...], *, flip: str = "flip") -> None:
@@ -57,9 +58,10 @@ class Augmentation:
     def draw(
         self, seeds: Sequence[tuple[int, int]], epoch: int, n_points: int
     ) -> Int[np.ndarray, "n_members n_points"]:
-        """Return each member's draw for each point of an epoch.
+        """Return a draw from 0 to n_choices - 1 for each member and point, for one epoch.
 
-        It is drawn from (the member's seed, the number of the phase, epoch).
+        seeds holds (the member's seed, the number of the phase) for each member. A member's draws depend only
+        on these two numbers and on epoch.
         """
         return np.stack(
             [
@@ -69,9 +71,10 @@ class Augmentation:
         )
 
     def apply(self, inputs: Tensor, drawn: Tensor) -> Tensor:
-        """Return inputs (n_members, batch, channels, height, width), changed by drawn (n_members, batch).
+        """Return inputs (n_members, batch, channels, height, width), cut and mirrored as drawn.
 
-        Pixels are only moved, so the result is the same for any grouping of members.
+        drawn (n_members, batch) holds the draws of these points. Pixels are only moved, so the result is the
+        same for any grouping of members.
         """
         channels, height, width = inputs.shape[2:]
         pad, n_offsets = self.crop_padding, 2 * self.crop_padding + 1
@@ -100,7 +103,7 @@ class Draws:
             self._drawn = torch.from_numpy(augmentation.draw(seeds, epoch, len(labels))).to(labels.device)
 
     def applied(self, inputs: Tensor, batch: Tensor) -> Tensor:
-        """Return the inputs (n_members, batch, ...) of points batch (n_members, batch), augmented."""
+        """Return inputs (n_members, batch, ...) augmented; batch (n_members, batch) holds their point ids."""
         return (
             inputs if self._drawn is None else self._augmentation.apply(inputs, self._drawn.gather(1, batch))
         )

@@ -1,7 +1,7 @@
 """Optimisers over the parameters of one member or of many stacked ones.
 
-The step of a stacked member never reads another member. The template, whose shapes have no member axis,
-decides which parameters decay and which are matrices.
+The step of a stacked member never reads another member. The template is the module of one member, so its
+shapes have no member axis. It decides which parameters have weight decay.
 """
 
 import math
@@ -23,16 +23,18 @@ ELEMENTWISE: dict[str, type[torch.optim.Optimizer]] = {
 # Adafactor reads norms of whole tensors, so stacked members would influence each other. Muon here reads one
 # member's matrix at a time.
 STACKABLE = frozenset({*ELEMENTWISE, "muon"})
-# Newton-Schulz iteration: the quintic that is steepest at 0 while singular values end between about .7 and
-# 1.2.
+# The Newton-Schulz iteration of Muon: coefficients of x, x³ and x⁵, number of iterations, and least norm to
+# divide by. Of the coefficients that bring singular values to between about .7 and 1.2, these are the
+# steepest at 0.
 COEFFICIENTS, N_ITERATIONS, SMALLEST_NORM = (3.4445, -4.7750, 2.0315), 5, 1e-7
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm, nn.RMSNorm)
 
 
 class Stepper:
-    """The optimisers of one group of members as one.
+    """The optimisers of one group of members, used like a single optimiser.
 
-    Each moves its own parameters at its share of the learning rate.
+    parts holds (optimiser, share): each optimiser moves its own parameters, at its share of the learning
+    rate.
     """
 
     def __init__(self, parts: "Sequence[tuple[torch.optim.Optimizer | Muon, float]]") -> None:
@@ -52,12 +54,13 @@ class Stepper:
 
 
 class Muon:
-    """Momentum that is orthogonalised matrix by matrix, for one member or for many stacked ones.
+    """An optimiser that moves each matrix by its momentum with all singular values brought near 1.
 
-    Source: Jordan et al. 2024. Kernels count as matrices (out, in · height · width). n_leading is 1 if
-    parameters have a member axis, else 0. The step is scaled by √max(1, rows / columns), and weight decay is
-    decoupled, as in torch.optim.Muon, which takes one matrix at a time and rounds it to bfloat16. Here the
-    iteration runs in float32, so stacked and looped members agree to its last bits.
+    Convolution kernels count as matrices (out, in · height · width). n_leading is 1 if parameters have a
+    member axis, else 0. As in torch.optim.Muon, the step is scaled by √max(1, rows / columns), and weight
+    decay is decoupled. That class takes one matrix at a time and rounds it to bfloat16. Here the precision
+    stays float32, so stacked and looped members differ only in the last bits of float32. Source: Jordan et
+    al. 2024.
     """
 
     def __init__(
@@ -100,7 +103,7 @@ class Muon:
 def orthogonalised(matrices: Tensor) -> Tensor:
     """Return matrices (n, rows, columns) with singular values near 1.
 
-    Each is computed from its own matrix alone, in the precision of that matrix.
+    Each result depends on its own matrix alone and has that matrix's precision.
     """
     is_tall = matrices.shape[1] > matrices.shape[2]
     found = matrices.mT if is_tall else matrices
@@ -117,9 +120,9 @@ def orthogonalised(matrices: Tensor) -> Tensor:
 def build_stepper(
     descent: Descent, parameters: Mapping[str, Tensor], *, template: nn.Module, n_leading: int
 ) -> Stepper:
-    """Return the optimisers of a descent over parameters by name.
+    """Return a stepper that moves parameters as the descent says.
 
-    n_leading is 1 if they have a member axis, else 0.
+    parameters maps names to tensors. n_leading is 1 if these tensors have a member axis, else 0.
     """
     spared = spared_of_decay(template) if descent.weight_decay_on == "weights" else frozenset()
     if descent.optimizer != "muon":
@@ -149,9 +152,9 @@ def _build(descent: Descent, groups: list[dict[str, Any]]) -> torch.optim.Optimi
 def _grouped(
     parameters: Mapping[str, Tensor], spared: frozenset[str], descent: Descent
 ) -> list[dict[str, Any]]:
-    """Return the parameters that decay, and those that do not, as torch's parameter groups.
+    """Return torch's parameter groups: parameters with weight decay, and the spared ones without.
 
-    Empty groups are left out.
+    spared holds names. Empty groups are left out.
     """
     decaying = [value for name, value in parameters.items() if name not in spared]
     others = [value for name, value in parameters.items() if name in spared]
@@ -179,7 +182,7 @@ def spared_of_decay(template: nn.Module) -> frozenset[str]:
 def clip_gradients(parameters: Iterable[Tensor], max_norm: float, *, n_leading: int) -> None:
     """Scale the gradients of each member so that their joint norm is at most max_norm.
 
-    torch does the same for one model.
+    For a single model, torch's clip_grad_norm_ does this.
     """
     parameters = list(parameters)
     if n_leading == 0:

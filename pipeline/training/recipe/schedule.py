@@ -1,6 +1,6 @@
-"""Phases of descent: the points to descend on (Phase), the objective, and the steps (Descent).
+"""Phases of training: a Phase holds the points, the objective and a Descent, the settings of the steps.
 
-Phases of one track share an optimiser and one learning-rate schedule, which spans them all.
+Phases with the same track share an optimiser and one learning-rate schedule, which spans all of them.
 """
 
 import itertools
@@ -28,10 +28,10 @@ WITH_NESTEROV = frozenset({"sgd", "muon"})
 
 @dataclass(frozen=True)
 class Moment:
-    """How far training has come in its schedule.
+    """The place of one step in a learning-rate schedule.
 
-    step counts from 0 to n_steps - 1, and epoch is the number of epochs done of n_epochs, with fractions.
-    ends_epoch: whether this step is the last of an epoch of its phase.
+    step counts from 0 to n_steps - 1. epoch is the number of epochs done before this step, out of n_epochs;
+    within an epoch it is a fraction. ends_epoch: whether this step is the last of an epoch of its phase.
     """
 
     step: int
@@ -42,13 +42,13 @@ class Moment:
 
 
 class Descent(Settings):
-    """How a phase descends; the learning rate is the peak that `schedule` scales step by step.
+    """How a phase descends; `schedule` scales learning_rate, the highest rate, from step to step.
 
     schedule: linear and cosine fall to 0; exponential loses 5 % per epoch (as the authors of DMM do);
-    triangle rises from 0 to the peak at `peak_epoch` and falls to 0. weight_decay_on: `weights` exempts
-    biases and normalisation. With `muon`, weight matrices and kernels move by orthogonalised momentum, and
-    all other parameters by Adam at adam_rate_share of the rate. max_gradient_norm limits each member's own
-    gradient.
+    triangle rises from 0 to the peak at `peak_epoch` and falls to 0. weight_decay_on: with `weights`, biases
+    and normalisation layers have no weight decay. With `muon`, weight matrices and kernels move by
+    orthogonalised momentum, and all other parameters by Adam at adam_rate_share of the rate.
+    max_gradient_norm limits each member's own gradient.
     """
 
     epochs: int = Field(ge=1, le=100_000)
@@ -91,12 +91,12 @@ class Descent(Settings):
             )
 
     def descent(self) -> "Descent":
-        """Return only the settings of the descent, without those that a subclass adds."""
+        """Return a plain Descent with these settings, without those that a subclass adds."""
         return Descent.of(self)
 
     @classmethod
     def of(cls, settings: Settings) -> "Descent":
-        """Return the settings of a descent out of settings, which may hold others too."""
+        """Return a Descent with the values that settings has for its fields; other fields are ignored."""
         return cls(
             **{
                 name: getattr(settings, name)
@@ -121,7 +121,7 @@ class Descent(Settings):
 
 
 def _triangle(epoch: float, peak: float, n_epochs: int) -> float:
-    """Return a height that goes from 0 at the start to 1 at peak to 0 at n_epochs.
+    """Return a height that rises from 0 at the start to 1 at peak and falls to 0 at n_epochs.
 
     If the peak is at either end, only one side remains.
     """
@@ -130,7 +130,7 @@ def _triangle(epoch: float, peak: float, n_epochs: int) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """A run of descent for a group of members.
+    """One phase of training: the members descend an objective on given points.
 
     points (n_members, n_listed): ids of the points that each member descends on; an id listed twice counts
     twice.
@@ -146,9 +146,10 @@ class Phase:
     Their descents differ at most in epochs, batch_size and learning_rate. A phase without a track has its own
     optimiser and schedule.
 
-    drop_last: training drops a short last batch, fine-tuning keeps it.
+    drop_last: whether an epoch leaves out a last batch that is smaller than the others. Training leaves such
+    a batch out, fine-tuning keeps it.
 
-    Raises ShapeError or TrainingError on lists that cannot be descended on.
+    Raises TrainingError if no points are listed, and ShapeError if the targets do not fit the points.
     """
 
     points: Int[np.ndarray, "n_members n_listed"]
@@ -196,7 +197,7 @@ class Phase:
 
 
 def tracks(phases: Sequence[Phase]) -> list[str | int]:
-    """Return the track of each phase, or its own number if it names none.
+    """Return the track of each phase, or the phase's number if it has no track.
 
     Raises TrainingError if phases of one track cannot share an optimiser and a schedule.
     """
