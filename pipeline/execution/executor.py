@@ -1,7 +1,8 @@
-"""Executors: they take tasks while they have room and return one outcome for each task.
+"""Executors run tasks: they accept tasks while they have room and return one outcome for each task.
 
-The serial executor is here; Ray tasks are in ray/tasks.py. An outcome without a result carries a fault class,
-such as an error of the shard's code, of the store or of the machine. The retry policy decides by it.
+The serial executor is here; Ray tasks are in ray/tasks.py. An outcome without a result carries a fault class:
+it distinguishes failures of the shard's code, of the store and of the machine. The retry policy decides by
+the fault class.
 """
 
 import errno
@@ -28,11 +29,12 @@ from pipeline.core.task_progress import reports_to
 
 T = TypeVar("T")
 
+# The fault classes of tasks that end without a result.
 # refused: the task can never succeed.
 # setting: a setting is wrong; no shard of the table can be computed.
 # error: the shard's code raised.
 # store: reading or writing failed.
-# full: no space is left.
+# full: the disk or the quota has no space left.
 # unseen: the machine does not see the store.
 # crashed: the process died.
 # memory: the process or its machine ran out of memory.
@@ -71,7 +73,7 @@ class Executor(Protocol[T]):
         ...
 
     def submit(self, task: T, need: Need) -> None:
-        """Take a task and the resources it needs."""
+        """Accept a task that needs these resources; it runs now or later."""
         ...
 
     def wait(self, seconds: float) -> list[Outcome[T]]:
@@ -89,7 +91,7 @@ class Executor(Protocol[T]):
 
     @property
     def notice(self) -> str:
-        """A sentence about anything that tasks wait for and may never get; empty if there is nothing."""
+        """A sentence for users about why tasks may have to wait; empty if there is no reason."""
         ...
 
     def under_way(self) -> Sequence[tuple[T, float]]:
@@ -97,7 +99,7 @@ class Executor(Protocol[T]):
         ...
 
     def listen(self, changed: Callable[[], None]) -> None:
-        """Register a function that `submit` calls now and then while it blocks."""
+        """Register a function that a blocking `submit` calls now and then, so that progress can be shown."""
         ...
 
     def close(self) -> None:
@@ -164,7 +166,7 @@ def attempt(function: Callable[[T, str], Any], task: T, device: str) -> Outcome[
     """
     try:
         return Outcome(task, result=function(task, device))
-    # Users' classes and unforeseen damage can raise anything, and one shard must not stop the others.
+    # A user's class or a damaged file can raise any exception.
     except Exception as error:
         said = "; ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])])
         return Outcome(
@@ -173,14 +175,14 @@ def attempt(function: Callable[[T, str], Any], task: T, device: str) -> Outcome[
 
 
 def fault_of(error: BaseException) -> Fault:
-    """Return the fault class of an error raised by a shard's code; its causes count too."""
+    """Return the fault class of an error raised by a shard's code; the errors that caused it count too."""
     causes = list(_causes(error))
     if any(is_out_of_memory(cause) for cause in causes):
         return "memory"
     if any(isinstance(cause, OSError) and cause.errno in FULL for cause in causes):
         return "full"
-    # A user's class may succeed on another try or on other points, so the error behind the PluginError
-    # decides.
+    # A PluginError wraps the error of a user's class. The class may succeed on another try or on other
+    # points, so the fault class is that of the wrapped error.
     if (
         isinstance(error, PluginError)
         and error.__cause__ is not None

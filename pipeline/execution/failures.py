@@ -22,10 +22,10 @@ _NAME = re.compile(r"[a-z]+-(?P<start>\d{6,})-(?P<stop>\d{6,})\.json")
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """Units start to stop (excluded) of a node that were given up.
+    """Units start to stop (excluded) of the node called key, which were given up.
 
     tries counts the attempts. Attempts that ended because the machine went away are counted in n_lost
-    instead.
+    instead. host is the machine of the last attempt, empty if unknown.
     """
 
     key: str
@@ -39,9 +39,9 @@ class Failure:
 
 
 def write_failure(store: Store, folder: str, unit: str, failure: Failure) -> None:
-    """Write a note of a failed shard, in place of an earlier one.
+    """Write a note of a failed shard; it replaces an earlier note.
 
-    If the store cannot take the note, the run still reports the failure.
+    If the note cannot be written, no error is raised, because the run itself still reports the failure.
     """
     note = asdict(failure) | {"written_at": round(time.time(), 3)}
     try:
@@ -54,7 +54,7 @@ def write_failure(store: Store, folder: str, unit: str, failure: Failure) -> Non
 
 
 def read_failures(store: Store, states: Iterable[NodeState]) -> list[Failure]:
-    """Return the noted failures of nodes whose units are still missing.
+    """Return the failures that notes in the store record for nodes that are not done.
 
     Notes on units that exist by now are skipped.
     """
@@ -71,9 +71,10 @@ def read_failures(store: Store, states: Iterable[NodeState]) -> list[Failure]:
 
 
 def failures_of(store: Store, key: str, table: str, shards: Sequence[ShardName]) -> Iterator[Failure]:
-    """Yield the noted failures of the node called key, whose table has these shards.
+    """Yield the failures that notes in the store record for the node called key.
 
-    Notes on units that exist by now are skipped.
+    table is the folder of the node, and shards are its finished shards. Notes on units that exist by now are
+    skipped.
     """
     folder = f"{ROOT}/{table}"
     for name in store.files.names(folder):

@@ -1,4 +1,7 @@
-"""The tasks that compute the missing units of a node."""
+"""The tasks that compute the missing units of a node.
+
+A node is one table of the graph. A unit is one member of the table, such as one trained model.
+"""
 
 from collections.abc import Iterable
 
@@ -12,14 +15,15 @@ from pipeline.store.store import Store
 def tasks_of(
     state: NodeState, missing: Iterable[tuple[int, int]], *, graph: Graph, store: Store, mark: str
 ) -> list[Task]:
-    """Return one task for each shard in the missing ranges of a node, at its bound of units.
+    """Return the tasks that compute the missing ranges of units of a node, one task for each shard.
 
-    mark is the store's, see Store.claim. Two kinds of shards keep their ranges when they are computed again:
-    lost shards, and shards without a file that must now lie beside them. They get their old names, and the
-    results computed from them stay valid.
+    A shard has at most node.shard_size units. mark identifies the store, see Store.claim. Two kinds of shards
+    are computed again with their old ranges: shards that were moved to quarantine, and shards without a file
+    that must now lie beside them. They get their old names, so results computed from them stay valid.
     """
     folder, contents = state.table.folder, graph.contents_of(state.node)
-    # The digests of all units are known since the folder was named; those of a part would be computed again.
+    # The digests of all units are cached, because the name of the folder depends on them. The digests of a
+    # smaller range would be computed again.
     units = state.node.unit_contents(0, state.node.n_units)
     lost = store.set_aside(folder)
     if state.node.keeping is not None:

@@ -11,11 +11,13 @@ from pipeline.graph.graph import NodeState
 
 @dataclass(kw_only=True)
 class Progress:
-    """What a run has done so far; only the walk writes it, and listeners read it.
+    """The counts of a run so far; only the walk writes them, and listeners read them.
 
-    under_way: for each node, how many units its running shards have finished, as far as their tasks reported.
-    faults: how many tasks came back without a result, including those that were tried again. notice: what the
-    run waits for, if anything.
+    Nodes are named by their keys. states: what the last survey of the store found. wanted: the nodes that the
+    run computes. made and shards_made: units and shards of a node finished since the node was surveyed.
+    under_way: how many units the running shards of a node have finished, as far as their tasks reported.
+    faults: how many tasks ended without a result, by fault class; tasks that were tried again count too.
+    notice: why tasks may have to wait, empty if there is no reason.
     """
 
     states: Mapping[str, NodeState]
@@ -37,7 +39,7 @@ class Progress:
         return time.monotonic() - self.begun
 
     def n_done(self, key: str) -> int:
-        """Return how many units of a node exist: those of the last survey and those computed since."""
+        """Return how many units of a node exist, by the last survey and the units finished since."""
         state = self.states[key]
         return min(state.node.n_units, state.n_done + self.made.get(key, 0))
 
@@ -64,7 +66,10 @@ class Listener:
     """Gets the progress of a run; the base class ignores it."""
 
     def changed(self, progress: Progress) -> None:
-        """Take in the progress; called a few times a second and whenever something has finished."""
+        """Receive the progress; called a few times a second and whenever tasks have ended."""
 
     def node_done(self, state: NodeState, progress: Progress) -> None:
-        """Take in a complete wanted node; called once for each, also for those complete at the start."""
+        """Receive a wanted node whose table is complete; called once for each such node.
+
+        The table may have been complete before the run.
+        """

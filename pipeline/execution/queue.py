@@ -1,6 +1,7 @@
-"""The queue of tasks for an executor: by rank, and failed tasks after a pause.
+"""The queue of tasks that wait for an executor, ordered by the rank of their nodes.
 
-Nodes that others wait for have the lowest rank.
+Nodes that many other nodes wait for have a low rank, and their tasks come first. A failed task can be held
+back for some seconds.
 """
 
 import heapq
@@ -11,10 +12,10 @@ from pipeline.graph.shard_task import Task
 
 
 class Queue:
-    """Tasks in the order of their nodes' ranks.
+    """Tasks in the order of their nodes' ranks, and in random order within a rank.
 
-    Two runs on one store visit shards in different orders, so they help each other instead of computing the
-    same shards.
+    Because the order is random, two runs on one store compute different shards first. Each run then uses the
+    shards of the other.
     """
 
     def __init__(self) -> None:
@@ -26,14 +27,15 @@ class Queue:
         return len(self._ready) + len(self._later)
 
     def push(self, task: Task, *, again: bool = False, pause: float = 0.0) -> None:
-        """Add a task that can be taken after pause seconds.
+        """Add a task that `pop` may return after pause seconds.
 
-        A task that was tried before comes first in its rank, so that a permanent failure shows early.
+        With again, the task comes first in its rank. Retries use this, so that a permanent failure shows
+        early.
         """
         if pause:
             heapq.heappush(self._later, (time.monotonic() + pause, uuid.uuid4().hex, task))
             return
-        # Streamed tasks of a table are submitted together, so they stay together in the queue.
+        # Streamed tasks of a table are submitted together, so they share one place in the random order.
         place = (
             self._together.setdefault(task.folder, uuid.uuid4().hex)
             if task.node.streams

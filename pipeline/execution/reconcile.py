@@ -1,6 +1,7 @@
-"""Finished units that no listing of the store shows.
+"""Finds units that a task has finished but that the store does not list.
 
-A mount returns an old listing, or another process moved or removed the file. Such units count as missing.
+This happens if a mount returns an old listing, or if another process moved or removed the file. Such units
+count as missing and are computed again.
 """
 
 from collections import Counter
@@ -10,10 +11,10 @@ from pipeline.execution.failures import Failure
 from pipeline.execution.progress import Progress
 from pipeline.store.shards import joined
 
-# Seconds before each survey that comes before units are computed again: a network file system may return an
-# old listing.
+# Seconds to wait before each further survey of the store. Units are computed again only if no survey finds
+# them, because a network file system may return an old listing at first.
 PAUSES = (0.0, 1.0, 3.0, 6.0)
-# How often the units of one node are computed again. A task that finds them in the store only reports them.
+# Unlisted units of one node are computed again at most this often. A task whose units exist computes nothing.
 MOST_AGAIN = 2
 REASON = (
     "the task reports that it was made, but the store does not list it: a mount shows an "
@@ -25,18 +26,18 @@ Range = tuple[int, int]
 
 
 class UnlistedUnits:
-    """The units of a run that the store does not list although they were not given up.
+    """Finds units of a run that the store does not list although they were not given up.
 
-    It counts how often each node was computed again for this reason.
+    Counts how often units of each node were computed again for this reason.
     """
 
     def __init__(self) -> None:
         self._again: Counter[str] = Counter()
 
     def find(self, progress: Progress, keys: Iterable[str]) -> dict[str, list[Range]]:
-        """Return the ranges that are neither listed nor given up, for each node called in keys.
+        """Return the ranges of units that are neither listed nor given up, by node.
 
-        Nodes without such ranges are left out.
+        Only the nodes in keys are checked. Nodes without such ranges are left out.
         """
         given_up: dict[str, list[Range]] = {}
         for failure in progress.failures:
@@ -50,13 +51,13 @@ class UnlistedUnits:
         return {key: ranges for key, ranges in found.items() if ranges}
 
     def may_try(self, key: str) -> bool:
-        """Count one more attempt at a node; return whether it is allowed."""
+        """Count one more attempt to compute units of a node again; return whether it is allowed."""
         self._again[key] += 1
         return self._again[key] <= MOST_AGAIN
 
 
 def failures(missing: Mapping[str, Sequence[Range]]) -> list[Failure]:
-    """Return a failure for each of the missing ranges, which are given up."""
+    """Return a failure for each missing range, because these ranges are given up."""
     return [
         Failure(key=key, start=start, stop=stop, error=REASON)
         for key, ranges in missing.items()

@@ -1,7 +1,7 @@
 """The retry policy: a failed shard is tried again, cut in halves or given up, and a run may have to stop.
 
-Only faults that the shard itself can cause count towards giving it up. The loss of a machine says nothing
-about its shards: preemptible machines are lost any number of times.
+A lost machine is counted apart from failed tries and has a higher limit: preemptible machines are lost often,
+and their shards are not the cause.
 """
 
 from collections import Counter
@@ -12,21 +12,21 @@ from pipeline.execution.executor import Fault, Outcome
 from pipeline.execution.failures import Failure
 from pipeline.graph.shard_task import Task
 
-# How often a shard is computed before it is given up; the next run starts at zero.
+# A shard is given up, or cut after crashes, when so many tries have failed. The next run counts from zero.
 TRIES = 3
-# How often a shard may lose its machine. No preemption is that frequent, but a shard that brings its machine
-# down would be tried for ever.
+# A shard is given up when it has lost its machine so often. Preemption alone is never that frequent; without
+# this limit, a shard that brings its machine down would be tried for ever.
 MOST_LOST = 20
-# How often a shard may meet a machine that does not see the store. It waits each time; all these waits
-# together take as long as the wait for a store that is away.
+# A shard is given up when so many of its tries met a machine that does not see the store. Each such try waits
+# up to 20 s for the store (visibility.py). Together they wait as long as for a store that is away: 120 s.
 MOST_UNSEEN = 6
-# Seconds before a shard is tried again that failed for lack of the store, of space or of memory. The pause
-# grows fourfold each time.
+# Seconds before the first retry of a shard that failed because the store failed, or because space or memory
+# ran out. Each further pause is four times as long.
 _FIRST_PAUSE = 1.0
-# The run stops after so many shards in a row find no space and none is finished between them.
+# The run stops when so many tasks have found no space left and no task was finished between them.
 FULL_IN_A_ROW = 3
-# After so many shards of a node are given up and none was ever finished, its other shards are not tried: the
-# cause is not in the shards.
+# When so many shards of a table are given up and this run has finished none of its shards, the others are not
+# tried, because all of them probably have the same problem.
 MOST_GIVEN_UP = 10
 
 Action = Literal["again", "halve", "give up", "give up all alike", "stop"]
@@ -42,7 +42,7 @@ class Tally:
 
 
 class RetryPolicy:
-    """Remembers the shards that failed so far and decides what to do about each."""
+    """Counts the failures of each shard and decides whether the shard is tried again, cut or given up."""
 
     def __init__(self) -> None:
         self.counts: dict[Fault, int] = {}
@@ -59,11 +59,11 @@ class RetryPolicy:
             self._tallies.pop(_range(task), None)
 
     def tally(self, task: Task) -> Tally:
-        """Return the tally of a shard, which starts at zero."""
+        """Return the tally of a shard; its counts start at zero."""
         return self._tallies.setdefault(_range(task), Tally())
 
     def decide(self, outcome: Outcome[Task]) -> tuple[Action, float]:
-        """Count a failed outcome; return the action for its shard and the pause in seconds before it."""
+        """Count a failed outcome; return the action for its shard and the seconds to wait before a retry."""
         task, fault, tally = outcome.task, outcome.fault, self.tally(outcome.task)
         self.counts[fault] = self.counts.get(fault, 0) + 1
         self._full_in_a_row = self._full_in_a_row + 1 if fault == "full" else self._full_in_a_row
@@ -88,9 +88,9 @@ class RetryPolicy:
         return ("again", pause) if fault != "refused" and tally.tries < TRIES else (self._give_up(task), 0.0)
 
     def inherit(self, task: Task, part: Task) -> None:
-        """Let part of a shard that kept crashing be cut again after one more try.
+        """Let a part of a shard that has used up its tries be cut again after a single crash.
 
-        A part of one unit gets all tries again.
+        Otherwise each part would crash TRIES times before it is cut. A part of one unit gets all tries.
         """
         if part.stop - part.start > 1 and self.tally(task).tries >= TRIES:
             self.tally(part).tries = TRIES - 1
@@ -118,7 +118,7 @@ class RetryPolicy:
 
 
 def _advice(outcome: Outcome[Task], tally: Tally) -> str:
-    """Return the error of a shard that is given up, with a remedy that the error itself cannot know."""
+    """Return the error of a shard that is given up, with a remedy that follows from the fault class."""
     task, error = outcome.task, str(outcome.error)
     setting = f"resources.{task.node.resources_key}.memory_gb"
     if outcome.fault == "memory":

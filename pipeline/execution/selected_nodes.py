@@ -7,9 +7,9 @@ from pipeline.graph.node_kinds import check_stage, entries, stages
 
 
 def wanted_keys(graph: Graph, until: str | None) -> frozenset[str]:
-    """Return the nodes of all stages up to and including until, and their dependencies.
+    """Return the keys of the nodes of all stages up to and including until, and of their dependencies.
 
-    Raises ConfigError on an unknown stage.
+    If until is None, all nodes are returned. Raises ConfigError on an unknown stage.
     """
     if until is None:
         return frozenset(graph.nodes)
@@ -19,11 +19,12 @@ def wanted_keys(graph: Graph, until: str | None) -> frozenset[str]:
 
 
 def wanted_until(graph: Graph, name: str) -> frozenset[str]:
-    """Return the nodes up to and including those that name stands for, and their dependencies.
+    """Return the keys of the nodes that a run up to name computes.
 
     name is a stage of the command line (train, fit, unlearn, evaluate, studies or report), a kind of table
-    (such as factor or score), or the key of one table. Raises ConfigError if there is no such stage, kind or
-    table.
+    (such as factor or score), or the key of one table. A run up to a stage or a kind computes all nodes that
+    come no later, and a run up to a table only this table; their dependencies are added. Raises ConfigError
+    if there is no such stage, kind or table.
     """
     if name in entries():
         return wanted_keys(graph, entries()[name][-1])
@@ -33,7 +34,7 @@ def wanted_until(graph: Graph, name: str) -> frozenset[str]:
 
 
 def with_dependencies(graph: Graph, keys: Iterable[str]) -> frozenset[str]:
-    """Return the nodes called keys and everything that must exist before they can be computed."""
+    """Return keys and the keys of all nodes that must exist before these nodes can be computed."""
     wanted = set(keys)
     for key in reversed(list(graph.nodes)):
         if key in wanted:

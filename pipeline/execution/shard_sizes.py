@@ -1,10 +1,10 @@
 """The number of units in a shard, chosen from measured seconds so that a shard takes about a minute.
 
-Sizes are not part of any identity, and existing shards of other sizes are used as they are. If nothing was
-measured yet, a few steps of one model are timed here first. Work that cannot be timed like this, such as
-unlearning from the models of a source, begins with shards of one unit; their seconds are then known. Sizes
-are powers of two below the user's bound, so runs that measure slightly different seconds still name equal
-shards.
+The name of a table does not depend on sizes, and existing shards of other sizes are used as they are. If
+nothing was measured yet, a few training steps of one model are timed first. Work that cannot be timed like
+this, such as unlearning from the models of a source, begins with shards of one unit, which are then measured.
+A size is the user's bound or a smaller power of two, so runs that measure slightly different seconds still
+cut equal shards.
 """
 
 from collections.abc import Mapping
@@ -16,22 +16,26 @@ from pipeline.store.store import Store
 from pipeline.training.ensemble import Builder
 from pipeline.training.time_estimate import estimated_seconds
 
-# The target duration of a shard. A machine half as fast as the measured one stays far below five minutes.
+# The target duration of a shard. On a machine half as fast as the measured one, a shard takes two minutes.
 TARGET_SECONDS = 60.0
-# At most so many tables are read for the seconds of their largest shard.
+# The side files of at most so many tables are read to learn how long a unit of similar work took.
 _MOST_READ = 3
 # Units of a shard while the seconds of a unit are unknown.
 FIRST_UNITS = 1
 
 
 class ShardSizes:
-    """Knows the seconds of a unit of each kind, and updates them with each finished shard."""
+    """Chooses the number of units in a shard from the seconds that one unit takes.
+
+    Tables with the same cost key (see Node.cost_key) share these seconds. Each finished shard updates them.
+    """
 
     def __init__(self, graph: Graph, store: Store) -> None:
         self._graph, self._store = graph, store
         self._seconds: dict[str, float | None] = {}
         self._cost_keys: dict[str, str | None] = {}
-        # Kinds without recorded seconds in this survey; each survey looks at their shards once.
+        # Cost keys for which the current survey found no recorded seconds. They are not looked up again until
+        # the next survey.
         self._unrecorded: set[str] = set()
         self._surveyed: Mapping[str, NodeState] | None = None
 
@@ -42,9 +46,9 @@ class ShardSizes:
             self._seconds[key] = seconds / n_units
 
     def most_units(self, node: Node, states: Mapping[str, NodeState]) -> int:
-        """Return the number of units for a shard of node.
+        """Return the largest number of units for a shard of node.
 
-        It is the node's bound, or fewer units if so many would take more than about a minute.
+        It is node.shard_size, or fewer units if such a shard would take more than about a minute.
         """
         if node.shard_size == 1 or self._cost_key(node) is None:
             return node.shard_size
@@ -63,8 +67,8 @@ class ShardSizes:
     def _seconds_per_unit(self, node: Node, states: Mapping[str, NodeState]) -> float | None:
         """Return the seconds of one unit of a node, or None if they are unknown.
 
-        Unlearning that was not measured takes at most as long as training its models, so these seconds are
-        used.
+        Unlearning takes at most as long as training the models that it starts from. If it was not measured
+        yet, the seconds of this training are used.
         """
         key = str(self._cost_key(node))
         if self._seconds.get(key) is None:
@@ -82,7 +86,7 @@ class ShardSizes:
         return next((seconds for seconds in known if seconds is not None), None)
 
     def _recorded_once(self, key: str, states: Mapping[str, NodeState]) -> float | None:
-        """Return the result of _recorded; None is remembered while the survey is the same."""
+        """Return the result of _recorded; a result of None is kept until the next survey."""
         if states is not self._surveyed:
             self._surveyed, self._unrecorded = states, set()
         found = None if key in self._unrecorded else self._recorded(key, states)
@@ -91,7 +95,7 @@ class ShardSizes:
         return found
 
     def _recorded(self, key: str, states: Mapping[str, NodeState]) -> float | None:
-        """Return the seconds of a unit, as recorded in the store beside shards of this kind, or None."""
+        """Return the seconds of one unit, from the side file of a shard with this cost key, or None."""
         alike = [
             state
             for state in states.values()
@@ -105,7 +109,7 @@ class ShardSizes:
         return None
 
     def _estimated(self, node: Population, key: str) -> float | None:
-        """Return the seconds of a unit by timing a few steps here, once for each kind."""
+        """Return the seconds of one unit, estimated from a few training steps once for each cost key."""
         if key in self._seconds:
             return self._seconds[key]
         examples = self._graph.examples

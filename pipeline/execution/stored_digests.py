@@ -17,7 +17,7 @@ _FOLDER = "contents"
 
 
 def recall_digests(store: Store) -> None:
-    """Let this process reuse from a store what others found in the files of data sets and sources."""
+    """Let this process reuse the digests of files that other processes saved in a store."""
 
     def of_dataset(key: str) -> Content | None:
         return store.decided(_path(key))
@@ -31,10 +31,10 @@ def recall_digests(store: Store) -> None:
 
 
 def record_digests(store: Store, settings: Settings) -> None:
-    """Save in a store what this process found in the files of data sets and of sources.
+    """Save in a store the digests that this process knows of the files of data sets and sources.
 
-    The data sets are those in settings. If the store cannot be written, nothing is saved. Only the time of
-    later commands depends on it.
+    settings contain the data sets. If the store cannot be written, no error is raised: later commands then
+    read the files again, which only takes longer.
     """
     found: dict[str, Mapping[str, Any]] = {
         key: {"digests": digests} for key, digests in SOURCE_DIGESTS.read.items()

@@ -1,6 +1,7 @@
-"""The walk over the graph: it skips listed shards, computes what is ready and retries what failed.
+"""The walk over the graph: it computes missing shards through an executor and retries shards that failed.
 
-It can be stopped at any moment and started again.
+A table is computed when the tables that it reads are complete. The walk can be stopped at any moment and
+started again.
 """
 
 import time
@@ -25,9 +26,10 @@ TICK = 0.2
 
 
 class Walk:
-    """One run over a graph: up to the stage until, or only over the wanted nodes.
+    """One run over a graph: it computes all nodes up to the stage `until`, or only the nodes in `wanted`.
 
-    Populations in settled are used with members missing; they are not completed.
+    A population is a table of models. Populations in `settled` are not completed, and are used although
+    members are missing. With allow_missing, populations with failed shards are treated like this at the end.
     """
 
     def __init__(
@@ -51,10 +53,10 @@ class Walk:
             reconcile.UnlistedUnits(),
         )
         self._sizes = ShardSizes(graph, store)
-        # The largest shard of a table, in units, after larger ones ran out of memory.
+        # The most units in a shard, for each folder whose larger shards ran out of memory.
         self._most_units: dict[str, int] = {}
-        # What was queued: the folder of a table, its number of units, and the ending of the files kept beside
-        # them.
+        # The nodes that were queued, each as its folder, its number of units and the ending of the files kept
+        # beside its shards.
         self._known: set[tuple[str, int, str | None]] = set()
         self._announced: set[str] = set()
         self._left: dict[str, int] = {}
@@ -62,9 +64,9 @@ class Walk:
         self._executor: Executor[Task] | None = None
         states, self._mark = graph.survey(store, settled=settled), ""
         if any(states[key].status != "done" for key in self._wanted):
-            # The claim comes before the survey that decides what is computed: a store that is not mounted
-            # looks empty, and one that cannot be written is refused now. If there is nothing to compute,
-            # nothing is written, so a finished store may be read-only.
+            # The store is claimed before the survey that decides what is computed. From then on, a mount that
+            # is missing counts as away and not as empty, and a store that cannot be written is refused now.
+            # If there is nothing to compute, nothing is written, so a finished store may be read-only.
             self._mark = store.claim()
             states = graph.survey(store, settled=settled)
         self.progress = Progress(states=states, wanted=self._wanted, faults=self._retry_policy.counts)
@@ -95,8 +97,8 @@ class Walk:
     def _refresh(self) -> None:
         """Survey the store again.
 
-        Nodes that were done stay done. Nodes with open tasks are not listed: this run counts itself what it
-        made.
+        Nodes that were done stay done. Nodes with open tasks are not listed again, because this run counts
+        their finished units itself.
         """
         states = self.progress.states
         busy = {key for key, left in self._left.items() if left}
@@ -113,8 +115,8 @@ class Walk:
         """Queue the nodes that have become ready, and announce those that are done.
 
         Nodes may share a folder and differ in the number of units they want or in the files they keep. They
-        are queued one after the other, so that no shard is computed twice at the same time. The node that
-        keeps more comes first, then the larger one.
+        are queued one after the other, so that no shard is computed twice at the same time. Nodes that keep a
+        file beside each shard come first, then nodes with more units.
         """
         for key in [key for key, state in states.items() if key in self._wanted and state.status == "done"]:
             self._announce(key, states[key])
@@ -126,7 +128,7 @@ class Walk:
                 self._enqueue(key, states[key])
 
     def _ready(self, states: Mapping[str, NodeState]) -> list[str]:
-        """Return the nodes that can be computed and were not queued yet."""
+        """Return the keys of wanted nodes that can be computed and were not queued yet."""
         if self._stopped:
             return []
         wanted = self._wanted - self._settled
@@ -174,7 +176,7 @@ class Walk:
     def _cut_to_a_minute(self, task: Task) -> Task:
         """Return the part of a task that takes about a minute, to be submitted now, and queue the rest.
 
-        The rest is cut when its turn comes: the seconds of a unit may be known by then.
+        The rest is cut later: by then, finished shards may have shown how long a unit takes.
         """
         most = self._sizes.most_units(task.node, self.progress.states)
         end = min(task.stop, (task.start // most + 1) * most)
@@ -257,9 +259,9 @@ class Walk:
             self.progress.failures.append(Failure(key=key, start=start, stop=stop, error=reason))
 
     def _settle(self) -> None:
-        """When no task is left, look for units that no listing shows.
+        """When no task is left, find units that were finished but are not listed, and queue them again.
 
-        Then use populations with failed shards as they are, if the user allows it.
+        Then, if the user allows it, use populations with failed shards as they are.
         """
         for pause in reconcile.PAUSES:
             if not self._queue and self._unlisted_units.find(self.progress, self._left):
@@ -274,7 +276,7 @@ class Walk:
             self._settled |= failed
             self._refresh()
         if not self._queue and self._ready(self.progress.states):
-            # Such a node waited for a node of the same folder, which failed.
+            # These nodes waited for another node with the same folder, and that node failed.
             self._refresh()
 
     def _n_running(self) -> int:
@@ -293,5 +295,8 @@ class Walk:
 
 
 def _asked(state: NodeState) -> tuple[str, int, str | None]:
-    """Return what a ready node asks for: its folder, its units and the files kept beside them."""
+    """Return the folder of a ready node, its number of units, and the ending of files kept beside its shards.
+
+    Nodes for which this is equal need the same shards.
+    """
     return state.table.folder, state.node.n_units, state.node.keeping

@@ -17,10 +17,10 @@ from pipeline.store.shards import ShardName, parse_names, stem_of_beside
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that is not as it should be.
+    """A file of a table that is corrupt, damaged, foreign or half-written.
 
-    range: the units of a bad shard, or None for any other file. is_young: the file may belong to a shard that
-    is not listed yet.
+    range: the units to compute again if the file is a shard, or a kept file such as weights beside one; else
+    None. is_young: the file may belong to a shard that is not listed yet.
     """
 
     path: str
@@ -32,8 +32,8 @@ class Problem:
 def check_table(files: Files, folder: str, *, known: str, settled: float = math.inf) -> list[Problem]:
     """Return every file in folder that is corrupt, foreign or half-written.
 
-    The file called known may lie in any table. A file that belongs to no shard and was written after settled,
-    see Files.modified, is young: its writer may be about to finish or list it.
+    The file called known belongs to every table. settled is a time as in Files.modified. A file that belongs
+    to no shard and was written later is young: its writer may still be working.
     """
     names = files.names(folder)
     shards = parse_names(names)
@@ -68,7 +68,7 @@ def check_table(files: Files, folder: str, *, known: str, settled: float = math.
 def is_young(files: Files, path: str, settled: float) -> bool:
     """Return whether a file was written after settled, or does not exist any more.
 
-    In the second case its writer has just finished it.
+    In the second case its writer has just renamed or removed it.
     """
     if settled == math.inf:
         return False
@@ -102,9 +102,10 @@ def _kind(path: str) -> str:
 
 
 def owned(about: dict[str, Any], folder: str, shard: ShardName) -> dict[str, Any]:
-    """Return about, the header of a shard; raises CorruptShardError if folder and name say otherwise.
+    """Return about, the header of a shard, if it fits the shard.
 
-    The error is also raised if the header lacks summary, blobs or columns.
+    Raises CorruptShardError if the header names another folder, unit or range, or if it lacks summary, blobs
+    or columns.
     """
     if (about.get("folder"), about.get("unit"), about.get("start"), about.get("stop")) != (
         folder,
@@ -127,7 +128,7 @@ def owned(about: dict[str, Any], folder: str, shard: ShardName) -> dict[str, Any
 def _check_shard(
     files: Files, folder: str, shard: ShardName, names: Sequence[str]
 ) -> tuple[set[str], Problem | None]:
-    """Return the names of a shard's blobs, and its problem if it is not sound.
+    """Return the names of a shard's blobs, and the problem with the shard or its blobs, or None.
 
     The names are empty if there is a problem. A store that is away is no problem of the shard, so
     StoreAwayError is raised.
@@ -148,7 +149,7 @@ def _check_shard(
 def _check_beside(files: Files, folder: str, shard: ShardName, name: str) -> Problem | None:
     """Return a problem if a file beside a shard does not have the digest in its name, else None.
 
-    If the file is set aside, its units are computed again.
+    The problem has the units of the shard: they are computed again when the file has been moved aside.
     """
     path = f"{folder}/{name}"
     if digest_bytes(files.read(path)) == name.split(".")[2]:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pipeline.store.shards import joined
 from pipeline.store.store import Store
 
-# A listing that takes fewer seconds is not kept: 500 shards on a local disk.
+# A listing that takes fewer seconds is not cached. Listing 500 shards on a local disk takes about this long.
 WORTH_KEEPING = 0.005
-# The part of a worker's time that listing may take.
+# The share of a worker's time that listing may take. A listing is used for its own duration divided by this.
 _SHARE = 0.02
 
 
@@ -20,7 +20,8 @@ _SHARE = 0.02
 class Listing:
     """The ranges of a folder's shards, disjoint and in order.
 
-    They count as fresh until fresh_until. made holds the ranges that this process has made since.
+    The listing is used until fresh_until (time.monotonic). made holds the ranges that this process has made
+    since it was listed.
     """
 
     ranges: list[tuple[int, int]]
@@ -34,11 +35,11 @@ class Listing:
 
 
 class ListingCache:
-    """Listings of the folders that a process writes to.
+    """The last listing of a large folder that this process writes to.
 
-    A shard that another process makes after the listing is made twice: the same bytes under the same name.
-    This process asks again for a shard that it made only if the shard has vanished, so the folder is then
-    listed anew.
+    If another process makes a shard after the listing, this process makes it a second time: the same bytes
+    under the same name. A process is given a shard that it made itself again only if the shard has vanished,
+    so the folder is then listed anew.
     """
 
     def __init__(self) -> None:
@@ -47,8 +48,8 @@ class ListingCache:
     def holds(self, store: Store, folder: str, start: int, stop: int, *, keeping: str | None = None) -> bool:
         """Return whether units start to stop of a table existed when it was last listed.
 
-        It is listed now if the last listing is too old. With keeping, an ending, only shards with such a file
-        beside them count.
+        The table is listed now if the last listing is too old. With keeping, an ending, only shards with such
+        a file beside them count.
         """
         place = (store.uri, folder)
         known = self._listings.get(place)

@@ -1,6 +1,6 @@
-"""The mark of a store, which distinguishes it from others and shows that it can be written.
+"""The mark: a small file in the root of a store, which distinguishes the store from other stores.
 
-A run makes the mark before it computes.
+A run makes the mark before it computes. If this fails, the store cannot keep results.
 """
 
 import json
@@ -12,7 +12,8 @@ from pipeline.core.errors import StoreError
 from pipeline.store.files import Files
 from pipeline.store.files.mounted import MARK
 
-# The second of two writers of a mark writes this, in a store that does not refuse it.
+# After a mark was created, `claimed` tries to create it again with this content. A store that does not refuse
+# this cannot be used.
 SECOND = b"{}"
 # The file of the last write test. It has one name, so that runs leave one file and not one each.
 TRIED = "tried.json"
@@ -21,7 +22,7 @@ TRIED = "tried.json"
 def claimed(files: Files) -> str:
     """Return the mark in the root of files; make it if there is none.
 
-    For the errors raised see Store.claim.
+    If there is one, a test file is written. For the errors raised see Store.claim.
     """
     refusal = (
         f"{files.uri} lets two writers create the same file; use a store with conditional "

@@ -1,9 +1,9 @@
 """Shards as Parquet files, and matrices in users' Parquet files. Only this file knows Parquet.
 
 Arrays are columns, and a header describes the shard. A column with one number a row is a plain column that
-any tool reads. More numbers are raw bytes of fixed size (no dictionary, no compression: 70 times faster to
-read than nested lists). Pages have checksums. The header, with its dtypes and shapes, carries a digest,
-because the checksums do not cover it.
+any tool reads. A column with several numbers a row holds raw bytes of fixed size (no dictionary, no
+compression: 70 times faster to read than nested lists). Pages have checksums. The header, which holds dtypes
+and shapes, has a digest of its own, because the checksums do not cover it.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from pipeline.core.errors import CorruptShardError, StoreError
 from pipeline.core.fingerprint import canonical, digest_bytes
 
 # Arrow keeps freed memory, twice as much as was read, to read the next shard faster. After a read of more
-# bytes than this, such as a factor, the memory is given back.
+# bytes than this, the memory is given back.
 _MOST_KEPT = 32 << 20
 # Bytes of a matrix that are in memory at once while it is written.
 MOST_WRITTEN = 64 << 20
@@ -32,7 +32,7 @@ UNREADABLE = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, Re
 
 
 def encode(columns: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> bytes:
-    """Return columns (n_rows, ...) and about, which is JSON-ready, as a Parquet file.
+    """Return columns (n_rows, ...) and the JSON-ready header about as the bytes of a Parquet file.
 
     Equal content gives equal bytes. Raises StoreError if a column does not hold numbers.
     """
@@ -67,7 +67,7 @@ def encode(columns: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> bytes
 
 
 def read_about(source: io.IOBase, path: str) -> dict[str, Any]:
-    """Return the header of the shard in source; raises CorruptShardError, which names path."""
+    """Return the header of the shard in source; raises CorruptShardError, with path, if it is damaged."""
     try:
         return _about(pq.read_schema(source))
     except UNREADABLE as error:
@@ -77,10 +77,10 @@ def read_about(source: io.IOBase, path: str) -> dict[str, Any]:
 def read_columns(
     source: io.IOBase, path: str, columns: Sequence[str] | None
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return the header of the shard in source, and its columns, all if columns is None.
+    """Return the header of the shard in source, and the named columns, or all if columns is None.
 
-    source is a file to seek in, and no other columns are read. Raises CorruptShardError, which names path, if
-    any byte differs from those written, and StoreError if there is no such column.
+    No other columns are read. Raises CorruptShardError, which names path, if any byte that is read differs
+    from what was written, and StoreError if there is no such column.
     """
     try:
         about, arrays = _read(source, path, columns)
@@ -114,7 +114,7 @@ def _corrupt(path: str, error: Exception) -> CorruptShardError:
 def _about(schema: pa.Schema) -> dict[str, Any]:
     """Return the header of a shard, empty if the file is no shard of ours.
 
-    Raises ValueError if its bytes are not those that were written.
+    Raises ValueError if the bytes of the header differ from what was written.
     """
     metadata = schema.metadata or {}
     raw = metadata.get(b"dmm", b"{}")
@@ -126,7 +126,7 @@ def _about(schema: pa.Schema) -> dict[str, Any]:
 def _to_array(column: pa.ChunkedArray, n_rows: int, dtype: str, shape: list[int]) -> np.ndarray:
     """Return a column as the array (n_rows, *shape) from which it was written.
 
-    Raises ValueError if the column does not fit.
+    Raises ValueError if the column has another type or another number of rows.
     """
     width = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     if not shape:
@@ -149,9 +149,10 @@ def _to_array(column: pa.ChunkedArray, n_rows: int, dtype: str, shape: list[int]
 
 
 def write_side_by_side(path: Path, columns: Mapping[str, np.ndarray]) -> None:
-    """Write a matrix as lists that any tool reads.
+    """Write a matrix to a Parquet file, as columns of lists that any tool reads.
 
-    columns hold the floats (n_rows, n_numbers) of the matrix, side by side.
+    Each column holds some columns (n_rows, n_numbers) of the matrix, as floats. Side by side they are the
+    matrix.
     """
     kinds = {
         name: pa.list_(pa.from_numpy_dtype(values.dtype.newbyteorder("=")), values.shape[1])
@@ -179,8 +180,8 @@ def write_side_by_side(path: Path, columns: Mapping[str, np.ndarray]) -> None:
 class StoredColumn:
     """One column of any Parquet file, as it is stored.
 
-    names are those of all columns, and number is the place of this one among them. kind is its type as Arrow
-    calls it. values reads the values; a missing one is None.
+    names: the names of all columns of the file. number: the place of this column among them, from 0. kind:
+    Arrow's name of the column's type. values: a function that reads the values; a missing value is None.
     """
 
     names: Sequence[str]
@@ -196,10 +197,10 @@ class StoredColumn:
 
 
 def read_stored_column(file: BinaryIO, choose: Callable[[Sequence[str]], int]) -> StoredColumn:
-    """Return the column whose number choose returns for the names of all columns.
+    """Return one column; choose gets the names of all columns and returns the number of this one.
 
-    Raises ValueError on a damaged file, and whatever choose raises. The index of a pandas table is one of the
-    columns; pandas itself would hide it.
+    Raises ValueError on a damaged file, and the errors that choose raises. The index of a pandas table is one
+    of the columns; pandas itself would hide it.
     """
     with _damage_named():
         opened = pq.ParquetFile(file)
@@ -226,9 +227,9 @@ def _damage_named() -> Iterator[None]:
 class SideBySide:
     """A user's Parquet file that holds a matrix, one row of it in each row of the file.
 
-    The numbers of the columns lie side by side, in the order of the file. A column holds a float, a list of
-    equally many floats, or bytes of fixed size, which are numbers of `dtype`. Raises ValueError or OSError on
-    a file or a column that is neither.
+    The numbers of the columns lie side by side, in the order of the file. In each row a column holds a float,
+    a list of floats (equally many in all rows), or bytes of fixed size, which are numbers of `dtype`. Raises
+    ValueError or OSError if the file cannot be read or a column holds anything else.
     """
 
     path: Path
@@ -246,9 +247,9 @@ class SideBySide:
         return pq.read_metadata(self.path).num_rows
 
     def read(self, names: Sequence[str]) -> np.ndarray:
-        """Return columns (n_rows, n_numbers); no others are read.
+        """Return the numbers (n_rows, n_numbers) of the named columns; no other columns are read.
 
-        A float without a value is NaN. Raises ValueError on missing lists and on lists of unequal lengths.
+        A missing float is NaN. Raises ValueError on missing lists and on lists of unequal lengths.
         """
         return self._joined(pq.read_table(self.path, columns=list(names), use_threads=False), names)
 

@@ -2,7 +2,8 @@
 
 The last row of a unit is its result. The header of a shard gives the rows of its units: `rows_per_unit` if
 all have equally many, else `row_offsets`. A header with neither belongs to a shard with one row for each
-unit, or to a shard of a single unit. All rows of such a unit (one for each point, say) belong together.
+unit, or to a shard of a single unit. All rows of such a single unit (one for each point, say) together are
+its result.
 """
 
 import itertools
@@ -15,7 +16,7 @@ from jaxtyping import Int
 
 from pipeline.core.errors import CorruptShardError, ShapeError
 
-# More rows than any file holds; a header with a larger number is made up.
+# More rows than any file holds; a header with a larger number is wrong.
 _MOST = 2**40
 PER_UNIT, OFFSETS = "rows_per_unit", "row_offsets"
 
@@ -49,10 +50,11 @@ def header(
     units: str,
     folder: str,
 ) -> dict[str, Any]:
-    """Return the header's entry for counts (n_units,) of rows, empty if each unit has one row.
+    """Return the header entry that records how many rows each unit has; empty if each unit has one row.
 
-    Without counts, a shard of several units has one row for each. Raises ShapeError, which names units and
-    folder, if the counts or the columns do not fit.
+    counts (n_units,) are these numbers. Without counts, a shard of several units must have one row for each,
+    and a shard of one unit any number. Raises ShapeError, with units and folder as texts in the message, if
+    counts or columns do not fit.
     """
     if counts is None and n_units == 1:
         return {}

@@ -12,14 +12,14 @@ from functools import cached_property
 
 from pipeline.core.fingerprint import digest
 
-# A file beside a shard carries the shard's digest and its own; a blob of the first layout carries only its
-# own.
+# The name of a file beside a shard holds the digest of the shard and then that of the file itself. The name
+# of a blob, which is a part of a shard in a file of its own, holds only the digest of the blob.
 _BESIDE = re.compile(
     r"(?P<range>[a-z]+-\d{6,}-\d{6,})\.(?:(?P<shard>[0-9a-f]{16})\.)?"
     r"(?P<digest>[0-9a-f]{16})\.(?P<ending>(?!parquet$)[a-z_]+)"
 )
-# Most names in a folder of shards have these endings and need no match; 20,000 names take a tenth of a
-# second.
+# Most names in a folder of shards have these endings. They are skipped before _BESIDE is matched, because
+# matching 20,000 names takes a tenth of a second.
 _OTHERS = (".parquet", ".json")
 _PATTERN = re.compile(
     r"(?P<unit>[a-z]+)-(?P<start>\d{6,})-(?P<stop>\d{6,})\.(?P<digest>[0-9a-f]{16})\.parquet"
@@ -30,8 +30,8 @@ _PATTERN = re.compile(
 class ShardName:
     """The name of one finished shard: units start to stop (excluded) and the digest of the whole file.
 
-    beside is the name of the file that was listed beside it, such as its weights. It is ignored when shards
-    are compared.
+    unit is the word for its units, such as members. beside is the name of a file that was listed beside the
+    shard, such as the weights, or None. It is ignored when shards are compared.
     """
 
     unit: str
@@ -49,11 +49,14 @@ class ShardName:
         return f"{self.unit}-{self.start:06d}-{self.stop:06d}.{self.digest}"
 
     def blob(self, ending: str, digest: str) -> str:
-        """Return the name of the blob with that digest that is written with the shard."""
+        """Return the name of the shard's blob with this ending and digest.
+
+        A blob is a part of the shard in a file of its own; the header of the shard holds its digest.
+        """
         return f"{self.unit}-{self.start:06d}-{self.stop:06d}.{digest}.{ending}"
 
     def file_beside(self, ending: str, digest: str) -> str:
-        """Return the name of the file with that digest that lies beside the shard.
+        """Return the name of the file beside the shard with this ending and digest.
 
         The shard's own digest does not depend on such a file.
         """
@@ -66,16 +69,16 @@ class ShardName:
         if match is None or int(match["start"]) >= int(match["stop"]):
             return None
         found = cls(match["unit"], int(match["start"]), int(match["stop"]), match["digest"])
-        # A number can be written in other ways (more zeros, other scripts). The file would then be opened
-        # under a name that it does not have.
+        # The pattern also accepts numbers written in other ways (more zeros, other scripts). They are
+        # refused, because the file would be opened under a name that it does not have.
         return found if str(found) == name else None
 
 
 def parse_names(names: Sequence[str], *, keeping: str | None = None) -> list[ShardName]:
     """Return the shards among the names of a folder's files, each with the file beside it.
 
-    With keeping, an ending, only shards with such a file beside them are returned. In the first layout that
-    file is a blob with the range of the shard.
+    With keeping, an ending, only shards with such a file beside them are returned. Stores of the first layout
+    hold this file as a blob, whose name has the range of the shard.
     """
     beside: dict[str, str] = {}
     blobs: set[str] = set()
@@ -101,7 +104,7 @@ def parse_names(names: Sequence[str], *, keeping: str | None = None) -> list[Sha
 
 
 def stem_of_beside(name: str) -> str | None:
-    """Return the stem of the shard that the file called name lies beside, or None if there is none."""
+    """Return the stem of the shard that the file called name lies beside, or None for any other file."""
     match = _BESIDE.fullmatch(name)
     return None if match is None or match["shard"] is None else f"{match['range']}.{match['shard']}"
 
@@ -117,9 +120,9 @@ class Piece:
 
 @dataclass(frozen=True)
 class TableRef:
-    """A table with all its units, as the pieces of shards that hold them.
+    """A table, as the pieces of shards that hold its units.
 
-    A worker needs only this to read the table; it lists no folder.
+    A worker that gets this value can read the table without listing its folder.
     """
 
     folder: str
@@ -127,7 +130,7 @@ class TableRef:
 
     @cached_property
     def digest(self) -> str:
-        """Digest of exactly what is read: the range and the digest of every shard."""
+        """A digest of what is read: the name of each shard, with its digest, and the units taken from it."""
         return digest([[str(piece.shard), piece.start, piece.stop] for piece in self.pieces])
 
     def part(self, start: int, stop: int) -> "TableRef":
@@ -139,8 +142,9 @@ class TableRef:
 def cover(shards: Iterable[ShardName], n_units: int) -> list[Piece]:
     """Return the pieces that hold units 0 to n_units, as far as they exist.
 
-    If two shards hold a unit, the lexically first is used. One sweep over the edges keeps the open shards in
-    a heap: 20,000 shards take a tenth of a second.
+    If two shards hold a unit, the shard with the lexically first name is used. One sweep over the starts and
+    stops of shards, with a heap of the shards that hold the current unit, takes a tenth of a second for
+    20,000 shards.
     """
     coming = sorted(
         ((shard.start, str(shard), shard) for shard in shards if shard.start < n_units), reverse=True
@@ -185,10 +189,10 @@ def is_covered(shards: Iterable[ShardName], start: int, stop: int) -> bool:
 def split(
     ranges: Iterable[tuple[int, int]], size: int, *, lost: Iterable[tuple[int, int]] = ()
 ) -> list[tuple[int, int]]:
-    """Return ranges cut at the multiples of size, so that runs with equal shard sizes name equal shards.
+    """Return ranges cut at the multiples of size, so that runs with equal shard sizes compute equal shards.
 
-    The range of a lost shard within them stays whole. The shard then gets its old name when it is computed
-    again, and no result that was computed from it becomes stale.
+    lost holds ranges of shards that are computed again. If such a range lies within ranges, it stays whole:
+    the shard then gets its old name, and no result that was computed from it becomes stale.
     """
     parts, ends = [], dict(lost)
     for start, stop in ranges:

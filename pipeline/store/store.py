@@ -26,7 +26,8 @@ __all__ = ["NODE_FILE", "QUARANTINE", "Problem", "Shard", "Store", "TableRef"]
 
 NODE_FILE = "node.json"
 QUARANTINE = "quarantine"
-# Numbers of a side file that are used in calculations. Seconds above this bound are beyond every calendar.
+# Numbers of a side file that are used in calculations, and the bound below which they must lie. As seconds
+# since 1970 this bound is beyond the year 5000.
 MEASURED, LATEST = ("seconds", "threads", "written_at"), 1e11
 
 
@@ -34,11 +35,11 @@ MEASURED, LATEST = ("seconds", "threads", "written_at"), 1e11
 class Shard:
     """The content of one shard: columns, a JSON summary, blobs and files beside it.
 
-    Columns have one row axis and equal lengths. blobs, by ending, are written beside the shard. beside holds
-    files by ending that may be kept or not, such as weights: the shard is the same without them.
-    rows_per_unit (n_units,) is the number of rows of each unit, in the order of the units; the last row of a
-    unit is its result. Without it a shard of several units has one row for each, and a shard of one unit any
-    number.
+    The first axis of each column is the rows, and all columns have equally many. blobs are parts of the shard
+    that are written as files of their own, by the ending of the file. beside holds, by ending, files that may
+    be left out, such as weights: the shard has the same bytes without them. rows_per_unit (n_units,) is the
+    number of rows of each unit, in the order of the units; the last row of a unit is its result. Without it a
+    shard of several units has one row for each, and a shard of one unit any number.
     """
 
     columns: Mapping[str, np.ndarray]
@@ -51,8 +52,8 @@ class Shard:
 class Store:
     """Tables under one root, which any number of processes may use at the same time.
 
-    With a mark, as `claim` returned it to another process, a folder without that mark counts as away, not as
-    empty.
+    mark is what `claim` returned, for example to another process. If it is given, a folder without this mark
+    counts as away and not as empty.
     """
 
     def __init__(self, uri: str, *, mark: str | None = None) -> None:
@@ -61,7 +62,7 @@ class Store:
 
     @property
     def uri(self) -> str:
-        """The absolute root."""
+        """The absolute path or address of the root."""
         return self.files.uri
 
     @property
@@ -70,10 +71,10 @@ class Store:
         return local_folder(self.uri)
 
     def claim(self) -> str:
-        """Mark the root as a store's, unless it is marked, and return the mark.
+        """Return the mark of the store; write it if there is none.
 
-        The mark distinguishes the store from a mount point without its mount. Raises StoreError, before
-        anything is computed, if nothing can be written or if the store would not refuse a second writer.
+        The mark is a file in the root that distinguishes the store from a mount point without its mount.
+        Raises StoreError if nothing can be written, or if the store lets two writers create the same file.
         """
         mark = claimed(self.files)
         self.files = open_files(self.uri, mark=mark)
@@ -100,7 +101,7 @@ class Store:
     def shards(self, folder: str, *, keeping: str | None = None) -> list[ShardName]:
         """Return the finished shards of a table.
 
-        With keeping, an ending, only those with such a file beside them.
+        With keeping, an ending, only shards with such a file beside them are returned.
         """
         return parse_names(self.files.names(folder), keeping=keeping)
 
@@ -121,8 +122,8 @@ class Store:
     ) -> ShardName:
         """Write a shard with its blobs and its side file, and return its name.
 
-        The shard itself is written last. Equal content gives equal names. Raises ShapeError, before anything
-        is written, if the number of rows does not fit the units.
+        The shard itself is written last, so that a listed shard has all its files. Equal content gives equal
+        names. Raises ShapeError, before anything is written, if the number of rows does not fit the units.
         """
         units = f"{stop - start} {unit} ({start} to {stop})"
         of_rows = rows.header(shard.rows_per_unit, shard.columns, stop - start, units=units, folder=folder)
@@ -179,9 +180,9 @@ class Store:
         )
 
     def side(self, folder: str, shard: ShardName) -> dict[str, Any]:
-        """Return how a shard was made (seconds, host, versions …), empty if that was lost.
+        """Return the side file of a shard, which records how it was made: seconds, host, versions and more.
 
-        No result depends on it.
+        It is empty if the file is missing or damaged. No result depends on it.
         """
         try:
             side = json.loads(self.files.read(f"{folder}/{shard.stem}.json"))
@@ -190,7 +191,7 @@ class Store:
         return side if isinstance(side, dict) and _is_sane(side) else {}
 
     def read_blob(self, folder: str, shard: ShardName, ending: str) -> bytes:
-        """Return a blob written with a shard; its digest is checked against the one in the shard."""
+        """Return a blob of a shard; its digest is checked against the one in the shard's header."""
         expected = self._about(folder, shard)["blobs"].get(ending)
         if expected is None:
             raise StoreError(
@@ -205,7 +206,8 @@ class Store:
     def read_beside(self, folder: str, shard: ShardName, ending: str) -> bytes:
         """Return the file with this ending beside a shard; its digest is checked against its name.
 
-        Beside a shard of the first layout it is a blob. Raises StoreError if there is none.
+        In a store of the first layout, a blob of the shard is returned instead. Raises StoreError if there is
+        neither.
         """
         name = shard.beside
         if name is None or not name.endswith(f".{ending}"):
@@ -222,13 +224,13 @@ class Store:
         return (shard.beside or "").endswith(f".{ending}") or ending in self.blob_names(folder, shard)
 
     def blob_names(self, folder: str, shard: ShardName) -> list[str]:
-        """Return the endings of the blobs written with a shard."""
+        """Return the endings of the blobs of a shard."""
         return sorted(self._about(folder, shard)["blobs"])
 
     def describe(self, folder: str, description: Mapping[str, Any]) -> None:
-        """Write a readable description of a folder's content.
+        """Write a readable description of a folder's content, unless there is one.
 
-        The first writer wins; the content follows from the folder's name.
+        A description need not be replaced, because the folder's name determines its content.
         """
         if NODE_FILE not in self.files.names(folder):
             self.files.create(
@@ -236,12 +238,15 @@ class Store:
             )
 
     def decided(self, path: str) -> dict[str, Any] | None:
-        """Return the decision at path, or None if there is none yet."""
+        """Return the choice that a process recorded at path by `decide`, or None if there is none yet."""
         folder, _, name = path.rpartition("/")
         return self._decision(path) if name in self.files.names(folder) else None
 
     def decide(self, path: str, choice: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the decision at path, which is choice if there was none before."""
+        """Record choice at path unless a choice is recorded there; return the recorded choice.
+
+        So the first process decides for all others.
+        """
         self.files.create(path, canonical(dict(choice)).encode())
         return self._decision(path)
 
@@ -265,7 +270,7 @@ class Store:
         return to
 
     def set_aside(self, folder: str) -> list[tuple[int, int]]:
-        """Return the ranges of a table's shards that were moved out of it."""
+        """Return the ranges of a table's shards that `quarantine` moved out of it."""
         names = self.files.names(f"{QUARANTINE}/{folder}")
         return [(shard.start, shard.stop) for name in names if (shard := ShardName.parse(name))]
 

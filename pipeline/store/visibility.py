@@ -1,6 +1,7 @@
 """The check that this machine sees the store of a run.
 
-It is made before a first shard is computed here, and reports a missing store at once.
+It runs before the first shard is computed on this machine, and reports within seconds a folder that is not
+shared.
 """
 
 import functools
@@ -12,16 +13,17 @@ from pipeline.store.files.local import LocalFiles
 from pipeline.store.files.mounted import MarkedFiles
 
 # Seconds that a mount may take to come up on first access. A folder that is not shared never comes up, and
-# the driver must know soon.
+# the driver must learn this soon.
 FIRST_SIGHT = 20.0
 
 
 @functools.lru_cache(maxsize=8)
 def check_visible(uri: str, mark: str) -> None:
-    """Return once the store at uri is seen to carry mark.
+    """Return when this machine sees the store at uri with the mark that Store.claim returned.
 
-    A store that was seen is not checked again by this process: it is shared and can only be away. Raises
-    StoreUnseenError, which names this machine, if the folder is not seen within FIRST_SIGHT.
+    This process does not check the store again: a store that was seen is shared and can only be away. Object
+    stores are not checked at all. Raises StoreUnseenError, which names this machine, if the mark is not found
+    within FIRST_SIGHT seconds.
     """
     folder = local_folder(uri)
     if folder is None:

@@ -1,6 +1,6 @@
 """The address in RAY_ADDRESS, and the check that a Ray head answers there.
 
-Ray itself would try for minutes, in silence.
+Without this check, Ray itself would try to connect for minutes, in silence.
 """
 
 import os
@@ -21,23 +21,25 @@ from pipeline.core.errors import ConfigError, ExecutionError
 from pipeline.core.long_waits import announced
 
 LOCAL = "local"
-# Seconds to wait for a listener, and then for its answer; a starting head does both sooner.
+# Seconds to wait until a process listens at the address, and then until it answers. A head that is starting
+# needs less.
 LISTEN_SECONDS, _ANSWER_SECONDS = 4.0, 20.0
 PAUSE = 0.5
 _REMEDY = (
     "start that cluster, correct RAY_ADDRESS, or unset it to use Ray on this machine alone; `--executor "
     "serial` needs no Ray"
 )
-# The most bytes in the path of a Unix socket, and what Ray appends to the temporary folder.
+# The most bytes in the path of a Unix socket, and the path of a socket that Ray creates below its temporary
+# folder.
 LONGEST_SOCKET = 107
 SOCKET = "ray/session_2026-01-01_00-00-00_000000_{process}/sockets/plasma_store"
 ANSWERS = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
 
 
 def wanted_address() -> str:
-    """Return the value of RAY_ADDRESS, or `local` if it has none.
+    """Return the value of RAY_ADDRESS, or `local` if it is empty or not set.
 
-    Empty variables of Ray are removed from the environment, because Ray would take the empty value literally.
+    Empty variables that Ray reads are removed from the environment: Ray would take the empty value literally.
     """
     for name in ("RAY_ADDRESS", "RAY_TMPDIR", "TMPDIR"):
         if not os.environ.get(name, "-").strip():
@@ -48,7 +50,7 @@ def wanted_address() -> str:
 def check_answers(address: str) -> None:
     """Raise an error with a remedy, within seconds, unless a Ray head answers at address.
 
-    The error is a ConfigError if address is no address, else an ExecutionError.
+    The error is a ConfigError if address is not an address of Ray, else an ExecutionError.
     """
     host, port = _place(address)
     where = f"Ray at {address!r}" + ("" if f"{host}:{port}" in address else f" ({host}:{port})")
@@ -123,9 +125,10 @@ def _await_listener(where: str, host: str, port: int) -> None:
 
 
 def _await_answer(where: str, target: str, *, is_client: bool) -> None:
-    """Wait for any answer of a Ray head, even a refusal: Ray itself then reports the reason.
+    """Wait for any answer of a Ray head, even a refusal, because Ray itself then reports the reason.
 
-    A server for Ray's client does not know this request and answers UNIMPLEMENTED.
+    A server for ray:// addresses does not know this request and answers UNIMPLEMENTED. Raises ExecutionError
+    if no Ray head answers.
     """
     deadline, channel = (
         time.monotonic() + _ANSWER_SECONDS,

@@ -28,12 +28,15 @@ from pipeline.execution.ray.address import LOCAL, check_answers, check_temporary
 
 OBJECT_STORE_BYTES = 512 << 20
 _LOOK_SECONDS = 1.0
-# A restarting head is back sooner. Ray itself ends the process after 60 s, with a dump instead of a message.
+# The cluster counts as gone when its head (the machine that coordinates it) has not answered for so many
+# seconds. A head that restarts is back sooner. Ray itself would end this process after 60 s, with a dump
+# instead of a message.
 GONE_SECONDS = 30.0
-# Seconds after which unmet needs are reported. An autoscaler takes minutes to add a machine, and until then
-# nothing is wrong.
+# Seconds after which users are told that no machine offers what a task needs. The task goes on waiting,
+# because an autoscaler takes minutes to add a machine.
 CLUSTER_SAID_AFTER = 4.0
-# Ray's own label of every node; it keeps tasks away from nodes that do not see the store.
+# The label that Ray gives every node, with the node's id. Tasks use it to avoid nodes that do not see the
+# store.
 NODE_LABEL = "ray.io/node-id"
 
 
@@ -71,8 +74,8 @@ def connect(n_cpus: int | None = None) -> None:
             f"Ray at {address!r} cannot be reached ({error}); check RAY_ADDRESS, or use --executor serial"
         ) from error
     finally:
-        # Ray's own handler of SIGTERM aborts the process with a dump; a handler that was set before ends it
-        # in order, so it is set again.
+        # ray.init sets its own signal handlers, and its handler of SIGTERM aborts the process with a dump.
+        # The earlier handlers end the process in order, so they are set again.
         if threading.current_thread() is threading.main_thread():
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -92,13 +95,13 @@ def busy_notice() -> str:
 
 
 class Lookout:
-    """The machines of the cluster, as its background thread last saw them.
+    """The machines of the cluster, listed every second by a background thread.
 
-    A direct request to a head that is gone waits for ever.
+    The thread sends the requests, because a request to a head that is gone waits for ever.
     """
 
     def __init__(self) -> None:
-        # Through ray:// this process runs on no machine of the cluster.
+        # A process that is connected through ray:// runs on no machine of the cluster.
         self._own = None if ray.util.client.ray.is_connected() else ray.get_runtime_context().get_node_id()
         self._nodes, self._seen = ray.nodes(), time.monotonic()
         self._over = threading.Event()
@@ -129,7 +132,7 @@ class Lookout:
     def _look(self) -> None:
         while not self._over.wait(_LOOK_SECONDS):
             # A single failure, such as during a restart of the head, is ignored: only a long silence shows
-            # that it is gone.
+            # that the head is gone.
             with contextlib.suppress(ray.exceptions.RayError, ConnectionError, RuntimeError):
                 self._nodes, self._seen = ray.nodes(), time.monotonic()
 
@@ -196,9 +199,9 @@ def _wanted(need: Need) -> dict[str, float]:
 
 
 def machine_of(node: Mapping[str, Any]) -> dict[str, float]:
-    """Return what a node, as Ray lists it, offers by name.
+    """Return the amount of each resource that a node offers; node is the entry in Ray's list of nodes.
 
-    It holds the node's resources, and 1 for each of its labels, as `label:NAME=VALUE`.
+    Each label of the node is included as `label:NAME=VALUE`, with the amount 1.
     """
     return {
         **node["Resources"],

@@ -1,6 +1,6 @@
 """A client of Ray's job server: it submits a job and follows the log to the end.
 
-Every refusal and every silence becomes an error with a remedy.
+If the server refuses a request or does not answer, the error names a remedy.
 """
 
 import asyncio
@@ -28,13 +28,14 @@ from pipeline.core.errors import ConfigError, ExecutionError
 from pipeline.core.long_waits import SAID_AFTER, announced, warn
 
 _ANSWER_SECONDS = 5.0
-# A busy head may be slow to accept a job. An upload may take longer, as long as it goes on.
+# Seconds that the server may be silent before a request fails; a busy head may be slow to accept a job. An
+# upload that makes progress may take longer.
 REQUEST_SECONDS = 30.0
-# Seconds for which a silent head is asked again while a log is followed.
+# While a log is followed, a head that does not answer is asked again for so many seconds.
 SILENCE_SECONDS = 60.0
 RETRY_SECONDS = 1.0
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
-# These loggers report every packaged file to the user, in the format of a log.
+# Loggers of Ray that would print messages about the upload to the user; only their warnings are shown.
 LOUD = (
     "ray.dashboard.modules.dashboard_sdk",
     "ray.dashboard.modules.job.sdk",
@@ -44,13 +45,13 @@ LARGEST_BYTES = GCS_STORAGE_MAX_SIZE
 
 
 def shipped_files(folder: Path) -> list[Path]:
-    """Return the files of folder that Ray ships, relative to it.
+    """Return the paths, relative to folder, of the files that Ray uploads with a job.
 
     Files that .rayignore, .gitignore or Ray itself exclude are left out.
     """
     found: list[Path] = []
     root = folder.resolve()
-    # This is Ray's own walk, although it is private: any other would sooner or later differ from the upload.
+    # Ray's private functions are used, so that the list always equals what Ray uploads.
     _dir_travel(
         root, [_get_excludes(root, get_runtime_env_default_excludes())], found.append, include_gitignore=True
     )
@@ -71,8 +72,8 @@ class JobServer:
     def __init__(self, address: str) -> None:
         """Connect to the job server.
 
-        Raises ConfigError if the address is none, and ExecutionError, within seconds, if nobody answers or
-        the token is refused.
+        Raises ConfigError if address is not an http address, and ExecutionError, within seconds, if nobody
+        answers or the token is refused.
         """
         if not address.startswith(("http://", "https://")):
             raise ConfigError(
@@ -81,7 +82,7 @@ class JobServer:
             )
         self.address = address.rstrip("/")
         asyncio.run(_ask(self.address))
-        # Ray prefers this variable to its argument, so it is set to the user's address.
+        # Ray's client prefers this variable to the address that it is given, so both get the same address.
         os.environ["RAY_API_SERVER_ADDRESS"] = self.address
         for name in LOUD:
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -97,10 +98,10 @@ class JobServer:
         needs: Mapping[str, Any],
         variables: Mapping[str, str],
     ) -> None:
-        """Upload working_dir, unless it is there already, and start the entry point.
+        """Upload working_dir, unless the cluster has it already, and start the command entrypoint there.
 
-        variables are set in the environment of the entry point; everybody can read them. needs are the
-        resources that the entry point itself asks of the cluster.
+        variables are set in the environment of the command; everybody who reaches the cluster can read them.
+        needs are the resources of the command itself; its tasks ask for their own.
         """
         environment: dict[str, Any] = {"env_vars": dict(variables)} | (
             {} if working_dir is None else {"working_dir": working_dir}
@@ -149,9 +150,9 @@ class JobServer:
                 time.sleep(RETRY_SECONDS)
 
     async def _copy(self, job_id: str, seen: int, write: Callable[[str], None]) -> int:
-        """Write the log from character seen on until the connection ends.
+        """Pass the log from character number `seen` on to write, until the connection ends.
 
-        Return how many characters were seen by then.
+        Return how many characters of the log were read by then.
         """
         position = 0
         try:
@@ -162,7 +163,7 @@ class JobServer:
                 if new:
                     write(new)
         except (RuntimeError, OSError, aiohttp.ClientError):
-            # The caller asks for the job's status next; if nobody answers then, the head is gone.
+            # The caller asks for the status of the job next, and raises an error if the head stays silent.
             await asyncio.sleep(RETRY_SECONDS)
         return max(seen, position)
 
@@ -184,7 +185,7 @@ class JobServer:
 
 
 async def _ask(address: str) -> None:
-    """Raise ExecutionError unless a server answers at address, even with a refusal.
+    """Raise ExecutionError unless a server answers at address within seconds; a refusal is an answer too.
 
     Ray's client itself would wait for minutes.
     """

@@ -1,7 +1,8 @@
-"""Progress of tasks on Ray: a small actor that workers write to and the driver reads; neither waits.
+"""Shows the progress of running tasks on Ray, through a small actor that is called the board.
 
-The actor starts when tasks have run for a few seconds, so short runs do not pay for it. A worker sends from a
-thread of its own, at most every few seconds; a message that cannot be sent is dropped.
+Each worker writes to the board how much of its task is finished, and the driver reads it; neither waits for
+the other. The board is started only when a task has been open for some seconds, so short runs do not pay for
+it. A message that cannot be sent is dropped.
 """
 
 import threading
@@ -12,22 +13,23 @@ from typing import Any
 
 import ray
 
-# The least number of seconds between two messages of a task, and from its start to its first message.
+# The least number of seconds between two messages of a task, and from the start of a task to its first
+# message. The driver waits as long between two reads of the board.
 _INTERVAL = 2.0
-# Seconds that a task must have run before the board is started.
+# Seconds from the submission of a task until the board is started, if the task has not ended by then.
 WORTH_A_BOARD = 5.0
-# Seconds after which a share without an update is dropped.
+# Seconds after which the share of a task is dropped if it was not updated.
 FORGOTTEN = 60.0
 
 
 class Board:
-    """The share that each running task reported last, by the number of the task."""
+    """The actor: it keeps the finished share (0 to 1) that each task reported last, by task number."""
 
     def __init__(self) -> None:
         self._shares: dict[int, tuple[float, float]] = {}
 
     def write(self, number: int, share: float) -> None:
-        """Store the share of a task."""
+        """Store the finished share of a task."""
         self._shares[number] = (share, time.monotonic())
 
     def read(self) -> dict[int, float]:
@@ -38,7 +40,10 @@ class Board:
 
 
 class BoardReader:
-    """The driver's side: it starts the board when tasks run long enough, and holds its last answer."""
+    """The driver's side: it starts the board and reads it.
+
+    shares is the last answer of the board: the finished share of each running task, by task number.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -49,9 +54,10 @@ class BoardReader:
         self.shares: Mapping[int, float] = {}
 
     def update(self, longest_seconds: float) -> None:
-        """Take an answer that has arrived, and ask again.
+        """Store an answer of the board that has arrived, and ask the board again; never waits.
 
-        longest_seconds is how long the oldest task has run.
+        longest_seconds is the time since the oldest open task was submitted. The board is started when this
+        reaches WORTH_A_BOARD.
         """
         if self._is_broken or longest_seconds < WORTH_A_BOARD:
             return
@@ -78,9 +84,10 @@ class BoardReader:
 
 
 class Teller:
-    """The worker's side: it is called with shares and sends the latest one from a thread of its own.
+    """The worker's side: a function that takes the finished share of a task and sends it to the board.
 
-    The thread starts with the first share that comes after a few seconds.
+    A thread sends the latest share, so the task never waits. The thread starts with the first share that is
+    reported after _INTERVAL seconds.
     """
 
     def __init__(self, name: str, number: int) -> None:
@@ -91,7 +98,7 @@ class Teller:
         self._thread: threading.Thread | None = None
 
     def __call__(self, share: float) -> None:
-        """Store the share that is done; never blocks."""
+        """Store the finished share of the task; never blocks."""
         self._share = share
         if self._thread is None and time.monotonic() - self._begun >= _INTERVAL:
             self._thread = threading.Thread(target=self._send, daemon=True)
@@ -103,7 +110,7 @@ class Teller:
 
     def _send(self) -> None:
         while not self._over.is_set():
-            # There is no board before the driver starts one, and it may be gone or out of reach.
+            # The driver may not have started the board yet, or the board may be gone or out of reach.
             with suppress(ValueError, ray.exceptions.RayError):
                 ray.get_actor(self._name).write.remote(self._number, self._share)
             self._over.wait(_INTERVAL)

@@ -1,8 +1,9 @@
 """An executor on Ray that runs many similar tasks as one Ray Data pipeline.
 
-Each machine holds the data that these tasks share once. The pipeline maps plain functions over the numbers of
-the tasks; a pool of actors on all CPUs would hang (ray#44687). A separate task drives the pipeline, so this
-process neither imports Ray Data nor waits for it. A task returns a small row; it writes its result itself.
+Each machine holds one copy of the data that these tasks share. The pipeline maps a plain function over the
+numbers of the tasks; a pool of actors on all CPUs would hang (ray#44687). A separate Ray task drives the
+pipeline, so this process neither imports Ray Data nor waits for it. A task returns only a small row, because
+it writes its shard to the store itself.
 """
 
 import json
@@ -21,20 +22,21 @@ import ray  # isort: skip  (after cluster.py, which sets the variables that Ray 
 
 T = TypeVar("T")
 
-# A first pipeline takes 3.5 s to start. With 4,000 models, a block that need not read the factor again saves
-# .2 s.
+# The fewest similar tasks for which a pipeline is started. The first pipeline takes 3.5 s to start. Each task
+# then saves 0.2 s, because it need not read the shared data again (measured with the factor of 4,000 models).
 FEWEST = 32
-# Within a pipeline Ray Data goes on by itself after a loss. A task that is lost more often comes back and is
-# tried again alone.
+# How often Ray repeats a task whose worker was lost, and how often a pipeline is started again. A task that
+# is lost more often comes back as a failed outcome, and the walk decides whether to try it again.
 MAX_RETRIES = 3
 
 
 @dataclass
 class Stream(Generic[T]):
-    """Tasks in one pipeline.
+    """One pipeline and its tasks.
 
-    tasks: those without a result yet, by number. rows: the generator of the results. n_starts: how often the
-    pipeline was started. error: the last error that stopped it.
+    tasks: the tasks without a result yet, by number. need: the resources of each task. common: a reference to
+    the data that the tasks share. rows: the generator of the results. n_starts: how often the pipeline was
+    started. error: the last error that stopped the pipeline.
     """
 
     tasks: dict[int, T]
@@ -48,9 +50,9 @@ class Stream(Generic[T]):
 class StreamingExecutor(Executor[T]):
     """Runs function(task, shared, device, common) on Ray; its results are JSON-ready.
 
-    common is the result of prepare(task, shared, device). Tasks with the same value of `stream`, other than
-    None, are similar and go through one pipeline if `fewest` or more are submitted between two waits. All
-    others are Ray tasks and run function(task, shared, device).
+    common is the result of prepare(task, shared, device). Tasks are similar if stream(task) returns the same
+    value, other than None. Similar tasks go through one pipeline if at least `fewest` of them are submitted
+    between two calls of `wait`. Each other task is a Ray task that runs function(task, shared, device).
     """
 
     def __init__(
@@ -71,7 +73,10 @@ class StreamingExecutor(Executor[T]):
 
     @override
     def has_room(self) -> bool:
-        """Return whether there is room for a task; streamed tasks take none, as Ray Data holds them back."""
+        """Return whether another task can be submitted; tasks in pipelines do not count.
+
+        Ray Data itself starts no more of them than fit.
+        """
         return self._single.has_room()
 
     @override
@@ -111,7 +116,7 @@ class StreamingExecutor(Executor[T]):
 
     @override
     def under_way(self) -> Sequence[tuple[T, float]]:
-        """Return the progress of single tasks; blocks of streams are short and report nothing."""
+        """Return the progress of tasks outside pipelines; tasks in pipelines are short and report nothing."""
         return self._single.under_way()
 
     @override
@@ -141,16 +146,17 @@ class StreamingExecutor(Executor[T]):
     def _rows(self, tasks: dict[int, T], need: Need, common: "ray.ObjectRef") -> "ray.ObjectRefGenerator":
         """Start a pipeline over tasks and return the generator of its rows.
 
-        The task that drives it asks for no CPU; on a machine with one CPU it would wait for itself.
+        The Ray task that drives the pipeline asks for no CPU: on a machine with one CPU it would occupy this
+        CPU while the pipeline waits for it.
         """
-        # Ray must see the `yield`, which the type checks of the tests would hide.
+        # Ray must see a function with `yield`. The tests wrap _drive to check types, which would hide it.
         drive = ray.remote(num_cpus=0, max_retries=0, num_returns="streaming")(
             lambda *given: (yield from _drive(*given))
         )
         return drive.remote(self._function, tasks, need, {"shared": self._single.shared, "common": common})
 
     def _drain(self, stream: Stream[T], seconds: float) -> Iterator[Outcome[T]]:
-        """Yield the outcomes that have arrived."""
+        """Yield the outcomes of a stream that have arrived; wait at most `seconds` for the first."""
         while stream.tasks and ray.wait([stream.rows], timeout=seconds)[0]:
             seconds = 0.0
             try:
@@ -178,8 +184,8 @@ class StreamingExecutor(Executor[T]):
     def _ended(self, stream: Stream[T]) -> list[Outcome[T]]:
         """Return the outcomes of tasks without a row after their pipeline has ended.
 
-        If the driver of the pipeline was lost, it is started again for these tasks, and there are no outcomes
-        yet.
+        If the Ray task that drives the pipeline failed, the pipeline is started again for these tasks, at
+        most MAX_RETRIES times, and no outcomes are returned yet.
         """
         if stream.error is not None and stream.n_starts <= MAX_RETRIES:
             stream.rows, stream.n_starts, stream.error = (
@@ -203,7 +209,7 @@ class StreamingExecutor(Executor[T]):
         return outcomes
 
     def _stalled(self) -> list[Outcome[T]]:
-        """Give up streams whose needs no living node has met for long."""
+        """Give up streams whose needs no living machine has met for long; return their tasks' outcomes."""
         needs, machines = (
             {stream.need for stream in self._streams if stream.tasks},
             self._single.lookout.machines(),
@@ -224,7 +230,10 @@ class StreamingExecutor(Executor[T]):
 def _drive(
     function: Callable[..., Any], tasks: dict[int, T], need: Need, held: dict[str, "ray.ObjectRef"]
 ) -> Iterator[dict[str, Any]]:
-    """Yield one row for each finished task: its number, and its result, error and trace as text."""
+    """Run the pipeline; yield one row for each finished task: its number, and its outcome as text.
+
+    held holds references to the data that all tasks share.
+    """
     import ray.data
 
     def compute(row: dict[str, Any]) -> dict[str, Any]:
@@ -249,8 +258,8 @@ def _drive(
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    # A task whose worker is lost again and again costs the others nothing. Ray Data itself would retry it for
-    # ever.
+    # -1: a task that fails for good does not stop the others. By default Ray Data would retry a task without
+    # end if its worker is lost each time, so the options below limit the retries.
     context.max_errored_blocks = -1
     numbers = ray.data.from_items([{"number": number} for number in tasks], override_num_blocks=len(tasks))
     yield from numbers.map(compute, **options_of(need, retries=MAX_RETRIES)).iter_rows()

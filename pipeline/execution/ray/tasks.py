@@ -1,8 +1,8 @@
 """An executor on Ray that runs one task for each shard.
 
-A bounded number of tasks is in flight, and the shared data is put into the object store once. Ray retries
-nothing here: it would count a preempted machine and a crashed process alike. A lost task comes back as an
-outcome with the fault class, and the walk decides.
+The number of submitted tasks is bounded, and the data that all tasks share is put into Ray's object store
+once. Ray retries nothing here, because it would count a preempted machine and a crashed process alike. A task
+that Ray cannot finish comes back as an outcome with a fault class, and the walk decides what to do.
 """
 
 import itertools
@@ -27,7 +27,8 @@ import ray  # isort: skip  (after cluster.py, which sets the variables that Ray 
 
 T = TypeVar("T")
 
-# A few queued shards keep the workers busy; more would only pile up in the driver.
+# At most WINDOW_PER_CPU tasks for each CPU of the cluster are submitted at a time, or FEWEST_IN_FLIGHT if
+# that is more. A few waiting tasks keep the workers busy; more would only pile up in the driver.
 WINDOW_PER_CPU = 2
 FEWEST_IN_FLIGHT = 8
 
@@ -46,14 +47,14 @@ class RayExecutor(Executor[T]):
         self.lookout, self._patience = Lookout(), ConnectionPatience(stall_seconds)
         self.blind = Blind()
         self._tasks: dict[ray.ObjectRef, tuple[T, Need]] = {}
-        # The number under which each task reports its progress, and when it was submitted; in the order of
-        # submission.
+        # Of each submitted task, the number under which it reports progress, and when it was submitted
+        # (time.monotonic). The order is that of submission.
         self._numbers: dict[ray.ObjectRef, tuple[int, float]] = {}
         self._channel, self._count = f"dmm-progress-{uuid.uuid4().hex}", itertools.count()
         self._reader = BoardReader(self._channel)
         self._runs: dict[Need, Any] = {}
         self._window = FEWEST_IN_FLIGHT
-        # Shown until the first task comes back.
+        # A notice that others use CPUs of the cluster. It is shown until the first task comes back.
         self._busy = busy_notice()
 
     @override
@@ -63,8 +64,8 @@ class RayExecutor(Executor[T]):
     @override
     def submit(self, task: T, need: Need) -> None:
         need = self.blind.around(need, self.lookout.machines)
-        # Wrapped once for each need: Ray sends a function to the head each time it is wrapped, and keeps
-        # every copy.
+        # run_task is wrapped once for each need: Ray sends a function to the head each time it is wrapped,
+        # and keeps every copy.
         if need not in self._runs:
             self._runs[need] = ray.remote(**options_of(need, retries=0))(run_task)
         number = next(self._count)
@@ -74,7 +75,7 @@ class RayExecutor(Executor[T]):
     @override
     def wait(self, seconds: float) -> list[Outcome[T]]:
         machines = self.lookout.machines()
-        # A cluster may grow during a run, or have no workers yet when the run begins.
+        # The window is updated at each wait, because a cluster may grow during a run.
         self._window = max(
             FEWEST_IN_FLIGHT, int(WINDOW_PER_CPU * sum(machine.get("CPU", 0.0) for machine in machines))
         )
@@ -130,7 +131,7 @@ class RayExecutor(Executor[T]):
         return replace(outcome, task=task)
 
     def _stalled(self, machines: list[dict[str, float]]) -> list[Outcome[T]]:
-        """Give up tasks whose needs no living machine has met for long."""
+        """Give up tasks whose needs no living machine has met for long; return their outcomes."""
         needs = {need for _, need in self._tasks.values()}
         hopeless = self._patience.hopeless(needs, machines) | self.blind.hopeless(
             needs, machines, self._patience.seconds
@@ -159,12 +160,13 @@ def options_of(need: Need, *, retries: int) -> dict[str, Any]:
 def run_task(
     function: Callable[[T, Any, str], Any], task: T, shared: Any, channel: tuple[str, int] | None = None
 ) -> Outcome[None]:
-    """Return the outcome of function(task, shared, device), with the node that it comes from.
+    """Return the outcome of function(task, shared, device), with the id of the Ray node that ran it.
 
-    device is the one that Ray lends to this task. The task itself does not travel back. channel is the name
-    of the progress board and the number under which the task reports its progress.
+    device is the GPU that Ray assigned to this task, or the CPU. The outcome does not contain the task, so
+    that it need not be sent back. channel is the name of the progress board and the number under which the
+    task reports its progress.
     """
-    # A task with num_gpus=0 still sees the node's GPUs, so Ray is asked and not torch.
+    # torch still sees the GPUs of the node in a task with num_gpus=0, so Ray is asked and not torch.
     device = "cuda:0" if ray.get_gpu_ids() else "cpu"
     teller = None if channel is None else Teller(*channel)
     with nullcontext() if teller is None else reports_to(teller):

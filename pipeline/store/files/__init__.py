@@ -47,7 +47,7 @@ def open_files(uri: str, *, mark: str | None = None) -> Files:
 
 
 def check_place(uri: str) -> None:
-    """Raise ConfigError if no store can lie at uri: it is no folder, or a name in it is too long."""
+    """Raise ConfigError if no store can lie at uri: a file is there, or a name in the path is too long."""
     folder = local_folder(uri)
     if folder is None:
         return
@@ -69,7 +69,7 @@ def check_place(uri: str) -> None:
 def local_folder(uri: str) -> Path | None:
     """Return the folder on this machine that uri names, or None if it is in an object store.
 
-    Raises ConfigError if uri could mean either, or is no path of a folder.
+    Raises ConfigError if uri could mean either of them, or cannot be a path.
     """
     if "://" in uri and not uri.startswith("file://"):
         return None
@@ -88,9 +88,10 @@ def local_folder(uri: str) -> Path | None:
 
 
 def patience_seconds() -> float:
-    """Return how long to wait for a store that does not answer.
+    """Return how many seconds to wait for a store that does not answer.
 
-    Raises ConfigError unless the environment variable holds a number of seconds.
+    The environment variable DMM_STORE_PATIENCE replaces the default. Raises ConfigError if its value is not a
+    number of seconds.
     """
     text = os.environ.get(PATIENCE_VARIABLE, str(PATIENCE))
     if not re.fullmatch(r"\d+(\.\d+)?", text):

@@ -18,8 +18,8 @@ T = TypeVar("T")
 # The bytes at the end of a file that a Parquet reader asks for first; a smaller file is fetched whole.
 FOOTER = 64 << 10
 TEMPORARY = ".half-written-"
-# Set when nobody needs the result of this thread any more: a process ends only when all its threads have
-# ended.
+# An event that is set when nobody needs the result of this thread any more. The thread then stops waiting,
+# because a process ends only when all its threads have ended.
 OVER: ContextVar[threading.Event | None] = ContextVar("OVER", default=None)
 
 
@@ -33,7 +33,7 @@ class Files(Protocol):
 
     @property
     def uri(self) -> str:
-        """The absolute root."""
+        """The absolute path or address of the root."""
         ...
 
     @property
@@ -124,10 +124,10 @@ def each(files: Files, act: Callable[[S], T], items: Iterable[S]) -> list[T]:
 
 
 class RangeFile(io.RawIOBase):
-    """A stored file to seek and read in; only the parts that are read are fetched.
+    """A stored file as a Python file object; only the parts that are read are fetched.
 
-    The part fetched last is kept if it is small. A Parquet reader reads a small shard from the end to the
-    front, so the shard costs one request.
+    The part fetched last is kept if it is small. A Parquet reader reads the end of a file first; for a small
+    shard this is the whole file, so the shard costs one request.
     """
 
     def __init__(self, files: Files, path: str) -> None:
@@ -138,7 +138,7 @@ class RangeFile(io.RawIOBase):
 
     @cached_property
     def size(self) -> int:
-        """The bytes of the whole file."""
+        """The size of the whole file in bytes."""
         return self._ask(lambda: self._files.size(self._path))
 
     @override
@@ -167,7 +167,7 @@ class RangeFile(io.RawIOBase):
         first, kept = self._kept
         if not first <= start <= stop <= first + len(kept):
             first, kept = start, self._ask(lambda: self._files.read_range(self._path, start, stop))
-            # Larger parts are not kept: reading into memory that was given back is twice as fast.
+            # Larger parts are not kept: their memory is used again for the next part, which is twice as fast.
             self._kept = (start, kept) if len(kept) <= FOOTER else (0, b"")
         found = kept[start - first : stop - first]
         self._at += len(found)

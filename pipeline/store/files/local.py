@@ -125,10 +125,10 @@ class LocalFiles(Files):
             os.replace(self._path(path), self._path(to))
 
     def _create_in_place(self, path: str, content: bytes) -> bool:
-        """Create a file under its final name.
+        """Create a file under its final name, on a file system without hard links.
 
-        Still only one of many processes can create it, but a reader may see a part of the content. Such files
-        are small.
+        Only one of many processes can create the file, but a reader may see a part of the content. The risk
+        is low, because such files are small.
         """
         final = self._path(path)
         try:
@@ -162,7 +162,8 @@ class LocalFiles(Files):
     def _temporary(self, path: str, content: bytes, *, durable: bool = True) -> Iterator[Path]:
         """Yield a temporary file beside path that holds content; it is deleted afterwards.
 
-        It is synced if durable. Its name is unique, so a crash never blocks the retry.
+        With durable, the file is synced to disk. Its name is unique, so a file that a crash left behind never
+        blocks the retry.
         """
         final = self._path(path)
         temporary = final.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")

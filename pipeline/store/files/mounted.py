@@ -22,9 +22,9 @@ MARK = "store.json"
 
 @dataclass(frozen=True)
 class MarkedFiles(Wrapping):
-    """Files that are valid only while their root carries `mark`.
+    """Files that can be used only while the file MARK in their root contains `mark`.
 
-    Without the mark, nothing counts as missing and nothing is written.
+    Without it, the store is away: a file that is not found does not count as missing, and writes fail.
     """
 
     inner: Files
@@ -32,15 +32,15 @@ class MarkedFiles(Wrapping):
 
     @override
     def names(self, folder: str) -> list[str]:
-        """Return the sorted names in folder; an empty result counts only between two checks of the mark.
+        """Return the sorted names in folder; if there are none, list it again between two checks of the mark.
 
-        So a mount cannot come or go unnoticed.
+        The two checks ensure that an empty list does not come from a missing mount.
         """
         return self.inner.names(folder) or self._inside(lambda: self.inner.names(folder))
 
     @override
     def reading(self, act: Callable[[], T]) -> T:
-        """Return the result of act; a failure counts only if the mark is there."""
+        """Return the result of act; if act fails and the mark is missing, raise StoreUnseenError instead."""
         try:
             return act()
         except StoreError:

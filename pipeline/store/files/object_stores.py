@@ -14,9 +14,10 @@ class Scheme:
 
     package: fsspec's package for it. extra: our extra that installs the package. credentials: where
     credentials come from, as told to users. raises: the exceptions of the package besides OSError, as
-    `module:Class`. passing: those that waiting may heal, because no server reported a cause. lister: the
-    package's own listing of one folder, for packages whose public listing sends a second request if nothing
-    is there. options: arguments of the file system. attributes: set on the file system.
+    `module:Class`. passing: exceptions after which another try may succeed, because the server did not report
+    a cause. lister: the name of the package's own method that lists one folder, for packages whose public
+    method sends a second request if nothing is there. options: arguments of the fsspec file system.
+    attributes: attributes to set on it.
     """
 
     package: str
@@ -29,8 +30,9 @@ class Scheme:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-# We retry ourselves where possible: if a library silently repeats a create, the file seems to be another
-# writer's. Timeouts are those of s3fs: 5 s to connect, 15 s of silence.
+# The library's own retries are switched off, because PatientFiles repeats calls: if a library silently
+# repeats a create, the file seems to be another writer's. Timeouts are those of s3fs: 5 s to connect, 15 s of
+# silence.
 S3 = Scheme(
     package="s3fs",
     extra="s3",

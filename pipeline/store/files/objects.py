@@ -1,7 +1,7 @@
 """Files in an object store, through fsspec.
 
-One PUT writes a file, one conditional PUT creates a file that must not exist yet, and one listing reads a
-folder.
+Writing a file is one PUT request. Creating a file that must not exist yet is one conditional PUT. Reading the
+names in a folder is one listing.
 """
 
 import contextlib
@@ -20,8 +20,8 @@ from pipeline.core.settings.validation_errors import did_you_mean
 from pipeline.store.files.base import Files, checked
 from pipeline.store.files.object_stores import SCHEMES, Scheme
 
-# Statuses that ask for a retry: timed out, another writer's conditional PUT is running, too early, too many
-# requests.
+# HTTP statuses after which a retry may succeed: timed out, another writer's conditional PUT is running, too
+# early, too many requests.
 COME_AGAIN = frozenset({408, 409, 425, 429})
 NOT_IMPLEMENTED = 501
 PRECONDITION_FAILED = 412
@@ -178,7 +178,7 @@ class ObjectFiles(Files):
 
 
 def _classes(names: tuple[str, ...]) -> tuple[type[Exception], ...]:
-    """Return the exception classes that names, each module:Class, stand for."""
+    """Return the exception classes with these names, each written as `module:Class`."""
     return tuple(
         getattr(importlib.import_module(module), attribute)
         for module, attribute in (name.split(":") for name in names)

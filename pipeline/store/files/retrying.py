@@ -1,6 +1,7 @@
-"""Files that wait while their store is away.
+"""Files that repeat a call while their store is away.
 
-A server is throttled, a connection is lost, or a mount must come back. No other failure is waited for.
+A store is away if its server limits the rate of requests, a connection is lost or a mount is missing. After
+any other failure the call is not repeated.
 """
 
 import random
@@ -19,10 +20,12 @@ from pipeline.store.files.wrapping import Wrapping
 
 T = TypeVar("T")
 
+# Seconds to wait for a store that is away.
 PATIENCE = 120.0
 _FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 
-# Workers must not come back all at once, even if they have equal seeds for their models.
+# Pauses are random, so that workers do not all repeat their requests at once. This generator has no seed,
+# because workers may have set equal seeds for their models.
 _JITTER = random.SystemRandom()
 
 
@@ -68,9 +71,10 @@ class PatientFiles(Wrapping):
                 raise
 
     def _wait(self, act: Callable[[], T], *, again: Callable[[], T] | None = None) -> T:
-        """Return the result of act, or of again after act has failed; a wait of some seconds is announced.
+        """Return the result of act, repeated while the store is away; repetitions call `again`, if given.
 
-        Raises StoreAwayError when patience has run out or nobody needs the result any more.
+        A wait of some seconds is announced to the user. Raises StoreAwayError when patience has run out or
+        nobody needs the result any more.
         """
         wait = WATCH.begin(f"the store at {self.uri} has not answered yet; waiting for it")
         try:
