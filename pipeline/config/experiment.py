@@ -35,20 +35,21 @@ from pipeline.training.recipe.recipe import Recipe
 from pipeline.unlearning import UNLEARNERS
 from pipeline.unlearning.unlearner import Unlearner
 
-# Inputs that an estimator may need.
+# Inputs that an estimator may need; class Estimator says what each holds.
 EVIDENCE = frozenset({"subset", "groups", "views", "checkpoints"})
-# Settings that say where an experiment runs, and where its tables and its MLflow view are.
+# Settings that say where an experiment runs, where its tables are stored, and where it is logged to MLflow.
 PLACES = frozenset({"store", "tracking", "resources"})
-# Settings that may change while the experiment stays the same: its places and its judges.
+# Settings outside an experiment's identity: with other places or other judges it is the same experiment.
 BESIDE_IDENTITY = PLACES | {"judges"}
 
 
 class StageResources(Settings):
-    """Resources of one task: for training, for unlearning, and for stages that only compute with arrays.
+    """Resources of one task: for training, for unlearning, and for tasks that only compute with arrays.
 
-    `fit` is for those array stages that hold what all datamodels share (factor, fit, score, effect). If it is
-    not set, they use `compute`. If no node offers the resources yet, a task waits patience_seconds for one.
-    Raise this value if an autoscaler must start nodes.
+    `fit` is for the tasks of attribution, such as fitting and scoring datamodels; they may need more memory
+    than other array tasks. If `fit` is not set, they use `compute`. If no node of the cluster offers the
+    resources, a task waits patience_seconds for such a node. Raise this value if an autoscaler must start
+    nodes.
     """
 
     train: Resources = Resources()
@@ -59,7 +60,11 @@ class StageResources(Settings):
 
 
 class StoreSettings(Settings):
-    """Where tables are kept, and how many members share a shard."""
+    """Where tables are stored, how many models share a shard, and how logits are stored.
+
+    uri is a folder or an address such as s3://bucket/prefix. A shard of a population holds shard_members
+    models, or fewer if training them would take too long.
+    """
 
     uri: str = "runs"
     shard_members: int = Field(default=100, ge=1, le=MOST_MODELS)
@@ -67,11 +72,11 @@ class StoreSettings(Settings):
 
 
 class Tracking(Settings):
-    """Where the MLflow view goes.
+    """Where results are logged to MLflow, and how much is logged.
 
-    uri is an address or `none`. If it is not set, MLFLOW_TRACKING_URI is used, or else a database in the
-    store. For each unlearner and forget set, save_members unlearned models are kept as checkpoints and
-    logged.
+    uri is the address of MLflow, or `none` for no logging. If it is not set, MLFLOW_TRACKING_URI is used, or
+    else a database in the store. For each unlearner and forget set, save_members unlearned models are kept as
+    checkpoints and logged. Of a file above max_artifact_mb only a reference is logged.
     """
 
     uri: str | None = None
@@ -172,9 +177,10 @@ class Experiment(StudyKeys):
         return self
 
     def with_share_of_models(self, share: float) -> "Experiment":
-        """Return the same experiment with a share of its subset models, at least 8 of each role.
+        """Return the experiment with only a share of its subset and designed models, at least 8 of each role.
 
-        Only the cost of these models is different.
+        All other settings stay the same. The models are the first ones of the whole experiment, so the whole
+        experiment reuses them.
         """
 
         def fewer(subsets: AnySubsets) -> AnySubsets:
@@ -195,7 +201,8 @@ class Experiment(StudyKeys):
     def identity(self) -> dict[str, Any]:
         """Return the settings that identify this experiment, JSON-ready.
 
-        Settings at their neutral value, paths and BESIDE_IDENTITY are left out.
+        Left out are paths, the settings in BESIDE_IDENTITY, and settings at their neutral value (see
+        pipeline.core.settings.neutral).
         """
         return {
             name: spelled
@@ -207,10 +214,10 @@ class Experiment(StudyKeys):
     def digest(self) -> str:
         """The digest of the settings that identify this experiment.
 
-        The content of the files that they name is part of Graph.digest.
+        It does not cover the content of files that the settings name; Graph.digest does.
         """
         return digest(self.identity())
 
     def to_yaml(self) -> str:
-        """Return the settings as YAML with every default filled in; reading it gives an equal experiment."""
+        """Return the settings as YAML with all defaults; reading this YAML gives an equal experiment."""
         return yaml_text.dump(self.model_dump(mode="json"))

@@ -17,16 +17,20 @@ from pipeline.evaluation.judges.klom_judge import KlomJudge
 from pipeline.evaluation.judges.ulira_judge import UliraJudge
 from pipeline.unlearning.unlearner import Unlearner
 
-# Roles of models that stand on one side of a judge's comparison.
+# Roles of the models that judges compare: unlearned models start from `full` by default. Unlearned models and
+# `floor` models are compared with `oracle` models.
 SIDES = ("full", "oracle", "floor")
 
 
 class Evaluation(dict[str, Any]):
-    """The settings below `evaluation`, the former name of `judges.klom`."""
+    """The settings below `evaluation`, the former name of `judges.klom`.
+
+    Their class tells `_named` that the config has the former name, so that the other default judges are kept.
+    """
 
 
 def successor_of_evaluation(tree: Any) -> Any:
-    """Return the settings of an experiment with `evaluation` under its new name, `judges.klom`.
+    """Return the settings of an experiment with `evaluation`, the former name of `judges.klom`, renamed.
 
     Raises ConfigError if `evaluation` and `judges` are both given, or if `evaluation` holds no settings.
     """
@@ -48,10 +52,9 @@ def successor_of_evaluation(tree: Any) -> Any:
 
 
 def _named(value: Any, info: Any) -> Any:
-    """Return judges with their names.
+    """Return the settings of judges by label, with the `name` of a judge in each.
 
-    If the settings have no `name` and the label is the name of a judge, it is that judge, as in `klom:
-    {n_bins: 10}`.
+    In `klom: {n_bins: 10}` the name is left out, so the label is taken as the name.
     """
     if isinstance(value, Evaluation):
         return judges_by_default(info.data) | {KlomJudge.name: {"name": KlomJudge.name, **value}}
@@ -70,15 +73,15 @@ def _with_name(label: Any, settings: Any) -> Any:
     return {"name": label, **(settings or {})}
 
 
-# Pydantic calls the last BeforeValidator of the list first.
+# Pydantic calls the last BeforeValidator of the list first, so names are added before judges are built.
 Judges = Annotated[dict[str, Judge], *plugins(JUDGES), BeforeValidator(_named)]
 
 
 def judges_by_default(experiment: dict[str, Any]) -> dict[str, Any]:
     """Return the judges of an experiment whose config names none.
 
-    They are KLoM and accuracy, and U-LiRA if there are enough models. experiment holds those of its other
-    settings that are valid.
+    They are KLoM and accuracy, and U-LiRA if each of the roles in SIDES has enough models for it. experiment
+    holds the other settings of the experiment, without invalid ones.
     """
     populations = experiment.get("populations", Populations())
     enough = min(getattr(populations, role).n_models for role in SIDES) >= UliraJudge.fewest_models
@@ -87,7 +90,7 @@ def judges_by_default(experiment: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_judges(judges: Mapping[str, Judge], populations: Populations) -> None:
-    """Raise ConfigError if a judge needs inputs that cannot be given, or more models than there are."""
+    """Raise ConfigError if a judge needs unknown inputs, or more models than the populations have."""
     if not judges:
         raise ConfigError(
             "judges is empty; name at least one, such as `judges: {klom: {}}`, or leave it out for the "
@@ -108,8 +111,8 @@ def _check_judge(place: str, judge: Judge, populations: Populations) -> None:
     for role in SIDES:
         members = getattr(populations, role)
         n_models = members.n_models
-        # The number of models of a source is known only when it is read. A judge that needs more is then left
-        # out, see not_judged in pipeline.graph.builders.judge_nodes.
+        # The number of models of a source is known only when the source is read. If they are too few for a
+        # judge, the judge is then left out, see not_judged in pipeline.graph.builders.judge_nodes.
         if members.source is None and n_models < judge.fewest_models:
             raise ConfigError(
                 f"{place} needs at least {judge.fewest_models} models on each side, but "
@@ -135,6 +138,6 @@ def _check_judge(place: str, judge: Judge, populations: Populations) -> None:
 def first_klom(judges: Mapping[str, Judge]) -> KlomJudge | None:
     """Return the first judge that is KLoM; None if there is none.
 
-    Forecasts of forgetting use its settings.
+    The curve of KLoM against the number of subset models is computed with the settings of this judge.
     """
     return next((judge for judge in judges.values() if isinstance(judge, KlomJudge)), None)

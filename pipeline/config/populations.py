@@ -17,21 +17,21 @@ from pipeline.sources import SOURCES
 from pipeline.sources.base import ModelSource
 from pipeline.training.recipe.recipe import Recipe
 
-# A hundred times the largest study there is. A larger number is a typing error, and listing its shards would
-# take too long.
+# The largest number of models that a setting accepts, a hundred times that of the largest known study. A
+# larger number is a typing error, and listing its shards would take too long.
 MOST_MODELS = 2_000_000
 # Roles that may have a model and a recipe of their own. Designed subset models use those of `subset`.
 PROXIES = ("subset", "scout", "heldout")
 
 
 class Sourced(Settings):
-    """Models of one role: trained here, or with `source` trained elsewhere.
+    """Models of one role: n_models are trained here, or `source` holds models trained elsewhere.
 
-    With a source, n_models limits how many of its models are used; if it is not set, all are used.
+    With a source, n_models limits how many of its models are used; if n_models is not set, all are used.
     keep_states keeps the weights of models trained here in files beside the shards. It changes no result.
     """
 
-    # fewest is the smallest number of models that can be trained here. takes_all means that all models of a
+    # fewest is the smallest number of models that can be trained here. If takes_all is true, all models of a
     # source are used unless n_models is set.
     fewest: ClassVar[int] = 2
     takes_all: ClassVar[bool] = True
@@ -92,10 +92,10 @@ AnySubsets = TypeVar("AnySubsets", bound=Subsets)
 
 
 class SubsetModels(Subsets):
-    """Models that keep random points.
+    """Models trained on random subsets of the training points.
 
-    With a source, keep_fraction applies only to the held-out models. model and recipe are those of a cheaper
-    proxy, and designed subset models use them too (null: those of the experiment).
+    keep_fraction also holds for held-out models; if subset models come from a source, only for these. model
+    and recipe may describe a cheaper proxy, for subset and designed models (null: those of the experiment).
     """
 
     model: Annotated[Model | None, *maybe(MODELS)] = setting(neutral=None)
@@ -103,13 +103,14 @@ class SubsetModels(Subsets):
 
 
 class Focused(Settings):
-    """Models for one forget set.
+    """Pairs of models, with and without one forget set, that correct the datamodel's prediction for this set.
 
     There are n_models / 2 pairs. Both models of a pair have the same seed and keep the same random
     keep_fraction of the other points. One of them keeps the whole forget set, the other none of it.
 
-    With keep_fraction 1 a pair is a full model and an oracle of the same seed. The full model exists anyway,
-    so the cost is half, and nothing is extrapolated.
+    With keep_fraction 1, a pair is a full model and a model retrained without the forget set, of the same
+    seed. The full model is trained anyway, so the cost is half. Such pairs measure the removal from all
+    training points, not from a part of them.
     """
 
     n_models: int = setting(neutral=8, ge=4, le=MOST_MODELS, multiple_of=2)
@@ -122,17 +123,17 @@ class Focused(Settings):
 
 
 class Members(Sourced):
-    """Models of a role without a keep_fraction of its own."""
+    """Models of a role that has no setting keep_fraction."""
 
 
 class FullModels(Members):
-    """Models of all training points; unlearning starts from them."""
+    """Models trained on all training points; unlearning starts from them."""
 
     keep_states: bool = setting(neutral=True, in_identity=False)
 
 
 class ScoutModels(FullModels):
-    """A few models of all training points that show which points look alike and which are hard.
+    """A few models, trained on all points, that show which points look alike and which are hard.
 
     model and recipe may be those of a cheaper proxy.
     """
@@ -142,12 +143,12 @@ class ScoutModels(FullModels):
 
 
 class HeldoutModels(Members):
-    """Models to be predicted.
+    """Subset models that no datamodel learns from; their outputs test the predictions of datamodels.
 
     At most n_models models of a source are used, or 100 if n_models is not set.
     """
 
-    # Two models would agree or disagree by chance.
+    # The LDS ranks these models. Two of them give a rank correlation of 1 or -1 by chance.
     fewest: ClassVar[int] = 3
     takes_all: ClassVar[bool] = False
 
@@ -158,10 +159,10 @@ class HeldoutModels(Members):
 class Populations(Settings):
     """How many models each role has, and where they come from.
 
-    `subset` and `heldout` keep random points. `designed` drops whole groups of points that the scouts find
-    (null: none are trained). `subset` and `designed` share n_seeds seeds, so attribution can remove the
-    effect of the seed (null: each model has its own seed). `focused` models are trained for each forget set
-    once it is known, to correct the prediction of the datamodel (null: none are trained).
+    `subset` and `heldout` models are trained on random points. `designed` models leave out whole groups of
+    points that the scouts find (null: none are trained). `subset` and `designed` models share n_seeds seeds,
+    so attribution can remove the effect of the seed (null: each model has its own seed). `focused` models are
+    trained for each forget set, to correct the prediction of the datamodel (null: none are trained).
     """
 
     subset: SubsetModels = setting(neutral={}, default=SubsetModels())
@@ -197,7 +198,7 @@ class Populations(Settings):
         return roles
 
     def of(self, role: str) -> Sourced | None:
-        """Return the settings of a role; None if the role is null or has no such settings."""
+        """Return the settings of a role; None if the role is null, `focused` or unknown."""
         found = getattr(self, role, None)
         return found if isinstance(found, Sourced) else None
 

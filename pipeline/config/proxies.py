@@ -8,13 +8,13 @@ from pipeline.training.recipe.recipe import Recipe
 
 
 def model_of(experiment: Experiment, role: str) -> Model:
-    """Return the model of a role: its own if it has one, else the experiment's."""
+    """Return the model of a role: the role's own model if it is set, else that of the experiment."""
     found = getattr(_settings(experiment, role), "model", None)
     return found if isinstance(found, Model) else experiment.model
 
 
 def recipe_of(experiment: Experiment, role: str) -> Recipe:
-    """Return the recipe of a role: its own if it has one, else the experiment's."""
+    """Return the recipe of a role: the role's own recipe if it is set, else that of the experiment."""
     found = getattr(_settings(experiment, role), "recipe", None)
     return found if isinstance(found, Recipe) else experiment.recipe
 
@@ -45,7 +45,11 @@ def proxy_words(experiment: Experiment, role: str) -> str:
 
 
 def check_fidelities(experiment: Experiment, roles_in_one_fit: frozenset[str]) -> None:
-    """Raise ConfigError if one fit learns from several kinds of models and the estimator takes only one."""
+    """Raise ConfigError if one fit learns from several kinds of models and the estimator takes only one.
+
+    roles_in_one_fit are the roles that the fit learns from. Two roles are of different kinds if their models
+    or recipes differ.
+    """
     if experiment.estimator.takes_fidelities:
         return
     kinds = {

@@ -18,7 +18,8 @@ from pipeline.core.settings.validation_errors import explain, shown
 def read(path: str | Path, overrides: Sequence[str] = (), *, store: str | None = None) -> Experiment:
     """Return the experiment described by a YAML file and `key=value` overrides.
 
-    If store is given, it replaces store.uri as it is. Raises ConfigError that gives the exact key.
+    store, if given, replaces the setting store.uri and is not read as YAML. Raises ConfigError that names the
+    exact key of a mistake.
     """
     return build(read_tree(path), overrides, source=str(path), store=store)
 
@@ -59,7 +60,7 @@ def build(
 ) -> Experiment:
     """Return the experiment described by a mapping and `key=value` overrides.
 
-    store is as in `read`. Raises ConfigError.
+    Messages name the mapping by source. For store and errors see `read`.
     """
     tree = dict(tree)
     for override in overrides:
@@ -80,10 +81,11 @@ def build(
 
 
 def origin(source: str, overrides: Sequence[str], place: str) -> str:
-    """Return where the setting at a dotted place was written.
+    """Return in words where the setting at a dotted place was written: in source, or in an override.
 
-    This is the last override that set it, or else source. Overrides of settings below the place are named
-    too. For an empty place it is source, with a note if there are overrides.
+    The last override of the setting, or of a mapping that contains it, is named instead of source. Overrides
+    of single settings below the place are named too. An empty place stands for the whole config: the result
+    is then source, with a note if there are overrides.
     """
     if not place:
         return f"{source} with --set" if overrides else source
@@ -120,7 +122,10 @@ def _override(tree: Mapping[str, Any], override: str) -> dict[str, Any]:
 
 
 def _holds_comment(text: str, value: Any) -> bool:
-    """Return whether YAML reads part of a value as a comment: the text means the same without that part."""
+    """Return whether YAML reads text from some `#` on as a comment.
+
+    If so, the text before this `#` gives the same value.
+    """
     for found in re.finditer(r"(?:^|\s)#", text):
         try:
             if yaml_text.load(text[: found.start()]) == value:

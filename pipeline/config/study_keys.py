@@ -35,7 +35,7 @@ def _without_own_name(study: type[Study]) -> Callable[[Any], Any]:
 if TYPE_CHECKING:
     KnownStudies = Settings
 else:
-    # One key for each study in the table, null by default, so Experiment names no study.
+    # Each study in the table gets a key, null by default. Created here, so that Experiment lists no study.
     known = {
         study.name: (
             Annotated[study | None, BeforeValidator(_without_own_name(study))],
@@ -82,7 +82,7 @@ class StudyKeys(KnownStudies):
 def without_study_names(identity: Mapping[str, Any]) -> dict[str, Any]:
     """Return the identity of an experiment without the names of studies that have a key of their own.
 
-    The key already gives the name.
+    The key already gives the name of the study.
     """
     found = dict(identity)
     for name in STUDIES.names():

@@ -1,6 +1,6 @@
 """The base of all data sets, with label noise and scaling, which any data set can have.
 
-Labels that are wrong on purpose give a forget set whose harm is known.
+Label noise makes labels wrong on purpose, so there are points that are known to harm a model.
 """
 
 import dataclasses
@@ -34,9 +34,9 @@ class Dataset(Plugin):
     scaling: Scaling | None = setting(neutral=None)
 
     def missing(self) -> str | None:
-        """Return in words what must be installed or present before this can be read, or None, as by default.
+        """Return in words what must be installed or present before the data can be read; None if nothing.
 
-        It must be quick.
+        By default nothing is missing. The answer must come quickly, without reading the data.
         """
         return None
 
@@ -47,15 +47,15 @@ class Dataset(Plugin):
     def read_outline(self) -> Examples:
         """Return the result of `read`, for a command that needs only labels and shapes.
 
-        Raises the errors of `read`. Override it with UnreadInputs as inputs if labels and shapes can be read
-        without the inputs.
+        Raises the errors of `read`. If labels and shapes can be read without the inputs, override this method
+        and return UnreadInputs as inputs.
         """
         return self.read()
 
     def load(self) -> Examples:
         """Return the examples with label noise and scaling applied, the same for equal settings.
 
-        Raises DataError, or ConfigError for too much noise.
+        Raises DataError, or ConfigError if more labels are to be flipped than there are.
         """
         return self._prepared(self.read())
 
@@ -73,10 +73,11 @@ class Dataset(Plugin):
 
 
 def flip_labels(examples: Examples, noise: LabelNoise) -> Examples:
-    """Return examples with noise.n_points training labels moved to another class, each with equal chance.
+    """Return examples in which noise.n_points training labels are changed to random other classes.
 
-    The ids of these points are added to `mislabelled`. Raises ConfigError if fewer training points have a
-    true label.
+    All points that are not in `mislabelled` yet are equally likely, and so are all other classes. The ids of
+    the changed points are added to `mislabelled`. Raises ConfigError if there are too few points to choose
+    from.
     """
     candidates = np.setdiff1d(np.arange(examples.n_train), examples.mislabelled)
     if noise.n_points > len(candidates):

@@ -1,7 +1,7 @@
 """Digests of the content of data sets, kept in this process so that no file is read twice.
 
-Digests of the content identify a data set; places, sizes and times of files are only keys of the cache. A
-file that changed in place is read again, and so is a copy at another place.
+A data set is identified by the digest of its content. Paths, sizes and times of files are only keys of the
+cache: a changed file is read again, and so is a copy at another path.
 """
 
 import dataclasses
@@ -17,27 +17,29 @@ from pipeline.data.dataset import Dataset
 from pipeline.data.examples import Examples
 from pipeline.data.inputs import FileInputs, UnreadInputs
 
-# {"token": token of the inputs, "files": FileInputs.contents or null, "content": Plugin.content}.
+# Results of reading the files of a data set, ready for JSON:
+# {"token": Inputs.token, "files": FileInputs.contents or null, "content": Plugin.content of the data set}.
 Content = Mapping[str, Any]
 
 
 class DatasetDigests:
     """The digests of data sets that this process knows, by `content_key`.
 
-    recall looks up what other processes found; pipeline.execution.stored_digests sets it.
+    recall returns the content that another process stored under a key, or None. It is set by
+    pipeline.execution.stored_digests.
     """
 
     def __init__(self) -> None:
         self.recall: Callable[[str], Content | None] = _recall_nothing
         self._contents: dict[str, Content] = {}
-        # By settings and files alone: the content key, the digest of the examples, and the shape of their
-        # inputs.
+        # All three have the key `_settings_and_files`, which needs no examples. Their values are content
+        # keys, digests of examples and shapes of inputs.
         self._keys: dict[str, str | None] = {}
         self._digests: dict[str, str] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
 
     def get(self, key: str | None) -> Content | None:
-        """Return the content known under a key, or None."""
+        """Return the content known under a key; None if none is known or the key is None."""
         if key is not None and key not in self._contents:
             found = self.recall(key)
             if found is not None and {"token", "files", "content"} <= found.keys():
@@ -45,9 +47,10 @@ class DatasetDigests:
         return None if key is None else self._contents.get(key)
 
     def read(self, dataset: Dataset) -> Examples:
-        """Return the result of `load`, with the content of its files known.
+        """Return the result of `load`, and keep the digests of the data set in this process.
 
-        All files are read, unless they were read before and look the same. Raises the errors of `load`.
+        All files are read in full, unless their digests are known for the same paths, sizes and times. Raises
+        the errors of `load`.
         """
         examples = dataset.load()
         inputs, key = examples.inputs, content_key(dataset, examples)
@@ -62,9 +65,10 @@ class DatasetDigests:
         return examples
 
     def outline(self, dataset: Dataset) -> Examples:
-        """Return the examples with inputs that are not read.
+        """Return the result of `Dataset.outline`: examples with inputs that are not read.
 
-        Their token is known if their files were read before. Raises the errors of `load`.
+        The token of the inputs is known if a process has read their files before. Raises the errors of
+        `load`.
         """
         examples = dataset.outline()
         key = self._keys[_settings_and_files(dataset)] = content_key(dataset, examples)
@@ -78,8 +82,8 @@ class DatasetDigests:
     def digest(self, dataset: Dataset, *, reads_inputs: bool = True) -> str:
         """Return the digest of the result of `load`, computed once for the same settings and files.
 
-        Raises the errors of `load`. If reads_inputs is false, raises InputsNotReadError if the content of
-        files is not known.
+        Raises the errors of `load`. If reads_inputs is false, inputs are not read, and InputsNotReadError is
+        raised if the digest of their content is not known.
         """
         name = _settings_and_files(dataset)
         if name not in self._digests:
@@ -95,7 +99,10 @@ class DatasetDigests:
         return self._shapes[name]
 
     def content(self, dataset: Dataset, *, reads_inputs: bool = True) -> str:
-        """Return Plugin.content, computed once for the same files; for reads_inputs see `digest`."""
+        """Return Plugin.content of a data set, computed once for the same files.
+
+        For reads_inputs see `digest`.
+        """
         name = _settings_and_files(dataset)
         if name not in self._keys and not reads_inputs:
             self.outline(dataset)
@@ -105,7 +112,7 @@ class DatasetDigests:
         return dataset.content() if found is None else str(found["content"])
 
     def of(self, dataset: Dataset) -> tuple[str, Content] | None:
-        """Return the content of the files of a data set, with its key; None if none were read."""
+        """Return the content key of a data set and its content; None if the content is not known."""
         key = self._keys.get(_settings_and_files(dataset))
         found = self.get(key)
         return None if key is None or found is None else (key, found)
@@ -119,7 +126,7 @@ DATASET_DIGESTS = DatasetDigests()
 
 
 def datasets_in(value: Any) -> Iterator[Dataset]:
-    """Yield the data sets among settings."""
+    """Yield the data sets among the settings below value."""
     if isinstance(value, Dataset):
         yield value
     for part in parts_of(value):
@@ -127,7 +134,7 @@ def datasets_in(value: Any) -> Iterator[Dataset]:
 
 
 def contents_of(value: Any, *, reads_inputs: bool = True) -> list[str]:
-    """Return the content of every plug-in below value that names files, in order.
+    """Return Plugin.content of every plug-in below value that has a path among its settings, in order.
 
     If reads_inputs is false, raises InputsNotReadError if the content of a data set is not known.
     """
@@ -143,9 +150,9 @@ def contents_of(value: Any, *, reads_inputs: bool = True) -> list[str]:
 
 
 def content_key(dataset: Dataset, examples: Examples) -> str | None:
-    """Return the key of a data set's content: a digest of settings, and of places, sizes and times of files.
+    """Return the key of a data set's content: a digest of settings, and of paths, sizes and times of files.
 
-    It is None for a data set without files. Raises DataError if the details of a file cannot be read.
+    It is None for a data set without files. Raises DataError if size or times of a file cannot be read.
     """
     listing = getattr(examples.inputs, "listing", None)
     if listing is None and not any(paths_in(dataset)):
@@ -166,7 +173,10 @@ def _settings_and_files(dataset: Dataset) -> str:
 
 
 def _listed(path: Path) -> Iterator[list[Any]]:
-    """Yield name and version of a file, or of all files below a folder; nothing if path does not exist."""
+    """Yield the name and version of the file at path, or of all files below the folder at path.
+
+    Nothing is yielded if path does not exist.
+    """
     if not is_there(path):
         return
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:

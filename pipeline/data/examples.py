@@ -116,7 +116,7 @@ class Examples:
         return tuple(self.inputs.shape[1:])
 
     def inputs_of(self, ids: Indices) -> Float[np.ndarray, "n_ids ..."]:
-        """Return inputs (n_ids, ...) as models see them, float32; raises DataError or PluginError."""
+        """Return the inputs (n_ids, ...) of points ids, scaled, float32; raises DataError or PluginError."""
         found = read_inputs(self.inputs, ids).astype(np.float32)
         if self.scaling is None:
             return found
@@ -124,7 +124,7 @@ class Examples:
         return (found / divisor - mean) / std
 
     def without_inputs(self) -> "Examples":
-        """Return the same examples with inputs that cannot be read, for a command that reads none."""
+        """Return the same examples with inputs that cannot be read, for a command that reads no inputs."""
         inputs = self.inputs
         if isinstance(inputs, UnreadInputs):
             return self
@@ -152,9 +152,9 @@ def _check_finite(array: npt.NDArray[Any]) -> None:
 
 
 def _check_array(name: str, array: object, kinds: str, expected: str) -> None:
-    """Raise DataError unless array is a plain NumPy array of one of the kinds of dtype.
+    """Raise DataError unless array is a plain NumPy array whose dtype.kind is one of the letters in kinds.
 
-    Integers must have one dimension.
+    If kinds is "iu", so only integers are allowed, the array must have one dimension.
     """
     if (
         not isinstance(array, np.ndarray)

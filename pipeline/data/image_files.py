@@ -33,9 +33,9 @@ class ImageFiles(FileInputs):
     """Image files below a folder, one per point, all of one size: uint8 (n_points, channels, height, width).
 
     names are the files' paths below folder. Images are converted to mode: `RGB` has three channels, `L`
-    (grey) has one. Files of any format that Pillow reads are decoded. Each decoded file is compared with its
-    digest from when the whole data set was read. So a file that changed, or differs on another machine, is
-    found. Raises DataError if there is no file or the first is no image.
+    (grey) has one. Files of any format that Pillow reads are decoded. Before a file is decoded, its digest is
+    compared with the one computed when the whole data set was read. So a file that changed, or differs on
+    another machine, is refused. Raises DataError if there is no file or the first is no image.
     """
 
     def __init__(self, folder: Path, names: Sequence[str], *, mode: Literal["L", "RGB"] = "RGB") -> None:

@@ -95,9 +95,10 @@ class ArrayInputs(Inputs):
 
 
 class UnreadInputs(Inputs):
-    """Inputs of which a command reads only shape and dtype.
+    """Inputs for commands such as `dmm status`, which need only shape and dtype and read no numbers.
 
-    token is their digest if it is known without reading them; listing is the listing of their files.
+    token is the digest of the content, if it is known without reading the inputs. listing is that of
+    FileInputs, or None if the inputs have none.
     """
 
     def __init__(
@@ -149,19 +150,20 @@ def _not_read() -> InputsNotReadError:
 class FileInputs(Inputs):
     """Inputs that lie in files and are read on request.
 
-    `contents` keeps the findings from reading all files, ready for JSON. `adopt` takes them over in another
-    process; they are valid while `listing` is the same.
+    All files must be read once to compute digests, which may take long. `contents` returns these digests, and
+    `adopt` gives them to another process, which then need not compute them. They are valid while `listing` is
+    the same.
     """
 
     @property
     @abstractmethod
     def listing(self) -> str:
-        """Digest of the places, sizes and times of the files; no file is read."""
+        """Digest of the paths, sizes and times of the files; no file is read."""
 
     @property
     @abstractmethod
     def contents(self) -> Any:
-        """Findings from reading all files, ready for JSON; raises DataError if a file cannot be read."""
+        """Digests from reading all files, ready for JSON; raises DataError if a file cannot be read."""
 
     @abstractmethod
     def adopt(self, contents: Any) -> None:

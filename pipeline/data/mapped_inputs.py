@@ -1,4 +1,4 @@
-"""Memory-mapped arrays as inputs: .npy files of which the system reads only the requested parts."""
+"""Memory-mapped arrays as inputs: the operating system reads only the requested parts of .npy files."""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -19,23 +19,23 @@ from pipeline.data.inputs import FileInputs, first_not_finite
 PART = 2**24
 _HOW = "save it with numpy.save(path, array)"
 
-# The leading parts of a Version that are the same on all machines: size and time of the content.
+# How many leading entries of a Version are the same on all machines: size and time of the content.
 N_SHARED = 2
 
 
 class MappedInputs(FileInputs):
     """The rows of one or more .npy files, one file after the other, mapped read-only.
 
-    Another process opens the same paths. It compares sizes and times with those seen first, and reads
-    everything again only if they differ. Raises DataError if a file cannot be mapped, or if shapes or dtypes
-    of the files differ.
+    Another process, such as a worker, opens the same paths. It compares sizes and times with those that the
+    first process saw. Only if they differ, it reads the files in full and compares the digest. Raises
+    DataError if a file cannot be mapped, or if shapes or dtypes of the files differ.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = tuple(paths)
         self._versions: tuple[Version, ...] = tuple(map(_version, self.paths))
-        # None means that the whole version is compared. Inode and time of the last change mean nothing on
-        # another machine.
+        # How many leading entries of versions are compared; None means all. Another process, which may run on
+        # another machine, compares N_SHARED, because inodes and times of the last change differ there.
         self._n_compared: int | None = None
         arrays = _mapped(self.paths, self._versions)
         for path, array in zip(self.paths, arrays, strict=True):
@@ -66,7 +66,7 @@ class MappedInputs(FileInputs):
     @property
     @override
     def token(self) -> str:
-        """Digest of the content, equal to that of the same array in memory.
+        """Digest of the content, equal to the token of the same array in memory.
 
         Raises DataError for numbers that are not finite.
         """
@@ -132,12 +132,12 @@ class MappedInputs(FileInputs):
                 yield part
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state for another process: paths and digests of their content, no numbers."""
+        """Return the state for another process: paths, versions and the digest, but no numbers."""
         return {**self.__dict__, "_token": self.token, "_n_compared": N_SHARED}
 
 
 def _version(path: Path) -> Version:
-    """Return the version of a file, see version_of; raises DataError if there is none."""
+    """Return the version of a file, see version_of; raises DataError if there is no such file."""
     try:
         return version_of(path)
     except OSError as error:

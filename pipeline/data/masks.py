@@ -1,6 +1,6 @@
 """Masks: which training points a model sees.
 
-All masks of a population keep the same number of points, so that its members stack.
+All masks of a population keep the same number of points, so that several of its models can train at once.
 """
 
 import numpy as np

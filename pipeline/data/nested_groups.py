@@ -1,7 +1,7 @@
 """Groups of training points that may have to be forgotten together, stored as lines of ranked ids.
 
-Every prefix of a line is a group. Subset models can be trained without the groups, and attribution can count
-how much of each was kept.
+A line is a ranked list of ids, and every prefix of a line is a group. Designed subset models are trained
+without whole groups. Attribution counts how many points of each group a model was trained on.
 """
 
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from pipeline.core.errors import DataError, ShapeError
 from pipeline.core.seeds import generator
 from pipeline.data.masks import count_kept
 
+# The kinds of lines; class Lines says what each is.
 BALL, CAP, HARD = 0, 1, 2
-# The longest group. Larger groups are most of a class, and requests that large are better served by
-# retraining.
+# The number of points in a line, and so in its largest group. Larger groups are most of a class; for requests
+# that large, retraining is the better answer.
 LENGTH = 128
-# Sizes of the groups that a designed subset drops, drawn log-uniformly. The upper end is also the limit on
-# the points that one group takes.
+# The smallest and the largest group that a designed subset drops; sizes are drawn log-uniformly between them.
 SMALLEST, _LARGEST = 4, 80
 # The probabilities that a designed subset draws a ball, a cap, or hard points.
 _SHARES = (0.35, 0.35, 0.30)
-# At least this share of the points that a designed subset drops, and at most all, are dropped in groups, up
-# to less than one smallest group. The others are drawn uniformly.
+# Of the points that a designed subset drops, a share is dropped in groups. Each subset draws its share
+# uniformly between GROUPED and 1. The other points, and a rest smaller than SMALLEST, are drawn uniformly.
 GROUPED = 0.5
 
 
@@ -32,10 +32,10 @@ GROUPED = 0.5
 class Lines:
     """Groups of points: ids (n_lines, LENGTH), with -1 after the end of a line; kinds (n_lines,).
 
-    A deletion request seldom takes points at random: it takes a neighbourhood, one side of a class, or the
-    points that were hardest to learn. Lines list such groups at all sizes at once. Line i < n_train is the
-    BALL around point i; then come the CAP lines, then one HARD line. difficulty (n_train,) is how large the
-    gradient of each point still is in trained models.
+    A deletion request seldom takes points at random: it takes a neighbourhood (BALL), one side of a class
+    (CAP), or the points that were hardest to learn (HARD). The prefixes of a line are such groups of all
+    sizes. Line i < n_train is the BALL around point i; then come the CAP lines, then one HARD line.
+    difficulty (n_train,) is the mean norm of each point's last-layer gradient in trained models.
     """
 
     ids: Int[np.ndarray, "n_lines length"]
@@ -58,10 +58,11 @@ def draw_lines(
     """Return the lines of training points.
 
     features (n_train, n_features), labels (n_train,) and difficulty (n_train,) describe the points. A ball
-    lists the points of one label by falling inner product with its centre, the centre first. A cap lists them
-    by their projection on a random direction that varies as the class does (a normal mixture of its centred
-    features). The hard line lists all points by falling difficulty. Every line ends after LENGTH points.
-    Raises ShapeError if the lengths differ, and DataError on features or difficulties that are not finite.
+    lists the points of one label by falling inner product with its centre, the centre first. A cap lists the
+    points of one label by falling projection on a random direction. The direction is a sum of the centred
+    features of the class with random normal weights, so it follows the directions in which the class varies.
+    The hard line lists all points by falling difficulty. Every line ends after LENGTH points. Raises
+    ShapeError if the lengths differ, and DataError on features or difficulties that are not finite.
     """
     n_train = len(features)
     if len(labels) != n_train or len(difficulty) != n_train:
@@ -108,11 +109,11 @@ def designed_mask(lines: Lines, keep_fraction: float, seed: int) -> Mask:
 def _group(lines: Lines, largest: int, rng: np.random.Generator) -> Int[np.ndarray, " _"]:
     """Return a group of at most largest points.
 
-    It is the start of a line; a group of hard points is thinned at random.
+    The group is the start of a random line. A group of hard points is a random part of such a start.
     """
     kind = rng.choice(len(_SHARES), p=_SHARES)
     size = int(np.exp(rng.uniform(np.log(SMALLEST), np.log(largest + 1))))
-    # Not a line of lines.of(kind), because that copies all balls (51 MB for 50,000 points) for every group.
+    # lines.of(kind) is not used, because it copies all balls (51 MB for 50,000 points) for every group.
     candidates = np.flatnonzero(lines.kinds == kind)
     line = lines.ids[candidates[rng.integers(len(candidates))]]
     if kind == HARD:
@@ -122,7 +123,7 @@ def _group(lines: Lines, largest: int, rng: np.random.Generator) -> Int[np.ndarr
 
 
 def _line(ordered: Int[np.ndarray, "n_lines n_listed"]) -> Int[np.ndarray, "n_lines length"]:
-    """Return the first LENGTH ids of each row, with -1 after its end."""
+    """Return the first LENGTH ids of each row, filled up with -1 if the row is shorter."""
     lines = np.full((len(ordered), LENGTH), -1)
     lines[:, : ordered.shape[1]] = ordered[:, :LENGTH]
     return lines

@@ -18,7 +18,7 @@ from pipeline.core.errors import DataError
 from pipeline.core.npy import read_npy
 from pipeline.core.settings.paths import why_no_file
 
-# Names of the column to read if there are several.
+# If a file has several columns, the column with one of these names is read.
 ID_COLUMNS = ("id", "index")
 LARGEST_ID = 2**63 - 1
 
@@ -86,7 +86,7 @@ def checked_id(value: Any) -> int:
 
 
 def checked_ids(values: Any) -> tuple[int, ...]:
-    """Return a list of ids from a config; raises IdError unless it is one, without repetitions."""
+    """Return the ids of a list in a config; raises IdError if values is no list of different ids."""
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise IdError(
             "expected a list of ids, such as [17, 18, 23]; a range or a single id is written as a list too"
@@ -97,9 +97,9 @@ def checked_ids(values: Any) -> tuple[int, ...]:
 
 
 def read_ids(path: Path) -> _Ids:
-    """Return the ids (n_ids,) in a file, in its order.
+    """Return the ids (n_ids,) in a file, in the order of the file.
 
-    Raises DataError with file, line and value, unless each is an id and none occurs twice.
+    Raises DataError with file, line and value if a value is not surely an id, or if an id occurs twice.
     """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
@@ -175,9 +175,9 @@ def _read_csv(file: BinaryIO) -> _Found:
 
 
 def _column_of(first: Sequence[str], place: str) -> int | None:
-    """Return the column that a first row names as that of the ids, or None if the row is itself an id.
+    """Return the number of the column of ids, if the first row of a file holds the names of columns.
 
-    Raises IdError if it is neither.
+    The result is None if the first row is an id. Raises IdError if the row is neither.
     """
     if list(first) == ["0"]:
         raise IdError(_ZERO)
@@ -201,9 +201,9 @@ def _column_of(first: Sequence[str], place: str) -> int | None:
 
 
 def named_column(names: Sequence[str]) -> int:
-    """Return the number of the column of a table that holds the ids.
+    """Return the number of the column that holds the ids, from the names of all columns.
 
-    It is the column called id or index, or the only one if its name says that it holds ids. Raises IdError
+    It is the column called id or index, or the only column if its name says that it holds ids. Raises IdError
     otherwise.
     """
     folded = [name.strip().lower() for name in names]
@@ -228,7 +228,7 @@ def named_column(names: Sequence[str]) -> int:
 
 
 def _check_no_row_numbers(names: Sequence[str], column: int, values: Sequence[Any]) -> None:
-    """Raise IdError if the column called index may hold row numbers, which pandas writes for an index."""
+    """Raise IdError if the column called index may hold the row numbers that pandas writes beside a table."""
     if (
         len(names) > 1
         and names[column].strip().lower() == "index"
@@ -283,7 +283,7 @@ def _text(file: BinaryIO) -> str:
 
 
 def _at(place: str, parse: Callable[[Any], int], value: Any) -> int:
-    """Return the result of parse for value; raises IdError with place."""
+    """Return the result of parse for value; the message of an IdError begins with place."""
     try:
         return parse(value)
     except ValueError as error:
@@ -291,7 +291,7 @@ def _at(place: str, parse: Callable[[Any], int], value: Any) -> int:
 
 
 def _check_list(found: _Found) -> None:
-    """Raise IdError if there is no id, or if one occurs twice, which usually means that these are no ids."""
+    """Raise IdError if there is no id, or if one occurs twice: then the values are probably no ids."""
     if not found:
         raise IdError("it is empty: it lists no id; give at least one")
     places: dict[int, str] = {}

@@ -1,4 +1,4 @@
-"""Scaling of inputs, computed for each batch; a data set keeps its numbers, such as one-byte pixels."""
+"""Scaling of inputs, computed for each batch, so that the data set itself can keep pixels of one byte."""
 
 import numpy as np
 from jaxtyping import Float
@@ -14,8 +14,8 @@ Term = Float[np.ndarray, "..."]
 class Scaling(Settings):
     """Models see (input / divide_by - mean) / std, in float32.
 
-    mean and std hold one number for all, or one for each channel, which is the first axis of an input. Empty
-    means 0 and 1.
+    mean and std hold one number for all channels, or one for each channel, which is the first axis of an
+    input. An empty mean stands for 0, an empty std for 1.
     """
 
     divide_by: float = setting(neutral=1.0, gt=0, le=1e9)

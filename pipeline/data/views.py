@@ -1,6 +1,6 @@
-"""How a few trained models see all points: which points look alike, and how hard each one is.
+"""Views of all points by a few trained models: which points look alike to them, and how hard each one is.
 
-Validation points are included.
+The models are the scouts. Validation points are included.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from pipeline.core.arrays import Indices, Labels, PerPoint
 from pipeline.core.errors import ShapeError
 from pipeline.core.seeds import generator
 
-# Inputs with more features are projected. With 512 random directions, 1 - likeness of points that look alike
-# stays within 6 % of its value, and 60,000 points take 123 MB.
+# Points with more features are projected on this number of random directions. With 512 directions,
+# 1 - likeness of points that look alike stays within 6 % of its value, and 60,000 points take 123 MB.
 MOST_FEATURES = 512
 
 
@@ -21,8 +21,8 @@ MOST_FEATURES = 512
 class Views:
     """Points as trained models see them: features (n_points, n_features), labels and difficulty (n_points,).
 
-    The inner product of two rows of features is the likeness of two points, 1 for equal ones. Raises
-    ShapeError unless there is one of each for each point.
+    The inner product of two rows of features is the likeness of two points: 1 if they look the same.
+    difficulty is the mean norm of a point's last-layer gradient. Raises ShapeError if the lengths differ.
     """
 
     features: Float[np.ndarray, "n_points n_features"]
@@ -45,10 +45,11 @@ class Views:
 def draw_views(
     features: Float[np.ndarray, "n_points n_features"], labels: Labels, difficulty: PerPoint, *, seed: int = 0
 ) -> Views:
-    """Return views of points with joint features (n_points, n_features).
+    """Return the views of points with these features (n_points, n_features), labels and difficulties.
 
-    If there are more than MOST_FEATURES features, they are projected on that many random directions. A
-    projected row keeps its length, so that the likeness of a point to itself does not change.
+    A row of features holds those of all models side by side, scaled to length 1. More than MOST_FEATURES
+    features are projected on that many random directions. A projected row keeps its length, so that the
+    likeness of a point to itself does not change.
     """
     n_features = features.shape[1]
     if n_features > MOST_FEATURES:

@@ -1,6 +1,6 @@
-"""Models trained elsewhere, read by their masks, outputs or states.
+"""Sources: models trained elsewhere, of which masks, outputs or states (weights) are read from files.
 
-A new source is one file and one line in the table here.
+To add a source, write one file and add one line to the table here.
 """
 
 from pipeline.core.registry import PluginTable

@@ -1,6 +1,7 @@
 """The base class of sources, which are models that were trained elsewhere.
 
-Each source offers some of the masks, outputs and states of its models.
+Each source offers some of the masks, outputs and states of its models. A state is all weights and buffers of
+a model, by name.
 """
 
 from abc import abstractmethod
@@ -19,15 +20,16 @@ from pipeline.data.examples import Examples
 from pipeline.sources.state_dicts import check_states
 from pipeline.training.ensemble import States
 
-# Everything that a source may offer.
+# All that a source may offer. Logits and margins are outputs.
 OFFERS = frozenset({"masks", "logits", "margins", "states"})
 
 
 class ModelSource(Plugin):
-    """Models trained elsewhere, which cost nothing here.
+    """Models trained elsewhere, so that they need not be trained here.
 
-    Member i of a population is model i of the source. Files are read in place. Points are the training points
-    in the order of the data set, then the validation points.
+    Models are numbered from 0. If a population comes from a source, its model i is model i of the source.
+    start and stop are a range of models, without stop. Outputs cover the training points in the order of the
+    data set, then the validation points. Files are read where they lie.
     """
 
     reads_data: ClassVar[bool] = True
@@ -52,9 +54,10 @@ class ModelSource(Plugin):
         """Raise DataError unless everything offered is readable and covers the points of examples."""
 
     def only(self, reads: frozenset[str]) -> "ModelSource":
-        """Return the same source restricted to reads, so that other files do not count.
+        """Return the same source restricted to reads, a subset of OFFERS.
 
-        By default the source is not restricted.
+        Files of other kinds may then be missing, and they are not part of digests. By default the source is
+        not restricted.
         """
         return self
 
@@ -69,7 +72,7 @@ class ModelSource(Plugin):
         )
 
     def forget_ids(self) -> Indices | None:
-        """Return the training ids that all models left out, None if they are not known."""
+        """Return the training ids that no model was trained on, or None if they are not known."""
         return None
 
     def read_masks(self, start: int, stop: int) -> Masks:
@@ -85,28 +88,29 @@ class ModelSource(Plugin):
         raise DataError(f"source {plugin_name(self)!r} offers no outputs")
 
     def read_states(self, start: int, stop: int, template: nn.Module) -> States:
-        """Return the states of models start to stop, with a leading member axis, for template's architecture.
+        """Return the states of models start to stop, to be loaded into a model like template.
 
-        Raises DataError with the names of missing, extra and misshapen tensors.
+        The first axis of each tensor is the model. Raises DataError with the names of missing, extra and
+        misshapen tensors.
         """
         raise DataError(f"source {plugin_name(self)!r} offers no states")
 
     def state_digests(self, start: int, stop: int) -> tuple[str, ...]:
         """Return one digest of the state for each model from start to stop.
 
-        By default it is the digest of the whole model.
+        By default this is the digest that covers everything that the model offers.
         """
         return self.digests(start, stop)
 
     def places(self, start: int, stop: int) -> tuple[str, ...]:
-        """Return the place of each model from start to stop; the same place is the same model.
+        """Return a text for the place of each model from start to stop; equal texts mean the same model.
 
-        By default empty, which means that places are not known.
+        By default the result is empty, which means that places are not known.
         """
         return ()
 
     def has_logits(self) -> bool:
-        """Return whether read_outputs returns logits."""
+        """Return whether read_outputs returns logits, not margins."""
         return "logits" in self.offers()
 
     def _check_offers(self, found: frozenset[str]) -> None:
@@ -157,7 +161,7 @@ def check_apart(
     names are the names of the two populations.
     """
     shared = set(first.digests(0, n_first)) & set(second.digests(0, n_second))
-    # Two populations may read different files of one model; its digests then differ.
+    # Two populations may read different files of the same model. Then digests differ, but places are equal.
     shared = shared or set(first.places(0, n_first)) & set(second.places(0, n_second))
     if shared:
         raise DataError(
@@ -169,7 +173,10 @@ def check_apart(
 def check_first(
     source: ModelSource, examples: Examples, template: nn.Module, *, reads: frozenset[str]
 ) -> None:
-    """Raise DataError unless the first model fits data and template in everything that reads names."""
+    """Raise DataError unless the first model of a source fits the data set and the model template.
+
+    reads, a subset of OFFERS, names what is checked.
+    """
     if not source.n_models():
         raise DataError(f"source {plugin_name(source)!r} has no models; give a folder with at least one")
     if "masks" in reads:

@@ -26,11 +26,12 @@ FORGET_SET = "{forget_set}"
 class CheckpointFiles(ModelSource):
     """The models whose state dicts lie in folder.
 
-    files is the pattern of their names: {id} stands for the number of a model; without it there is one model.
-    The pattern may also contain {forget_set}. forget_sets then gives its value for the label of each forget
-    set, and the models are the oracles of this set. entry is the key of the state dict in files that hold
-    more. masks is an .npy file below folder, (n_models, n_train), whose row k is the mask of model k; subset
-    models need it. For skip and keys see the source easydub.
+    files is the pattern of the file names: {id} stands for the number of a model; without it there is one
+    model. The pattern may also contain {forget_set}. forget_sets then gives its value for the label of each
+    forget set, and the models are the oracles of this set. entry is the key of the state dict in a file that
+    holds a mapping with more entries. masks is an .npy file below folder, (n_models, n_train), whose row k is
+    the mask of the model with number k; `subset`, `designed` and `heldout` need it. For skip and keys see the
+    source easydub.
     """
 
     name: ClassVar[str] = "checkpoints"
@@ -46,7 +47,7 @@ class CheckpointFiles(ModelSource):
 
     @override
     def offers(self) -> frozenset[str]:
-        """Return states, and masks if a file of them is named."""
+        """Return states, and masks if the setting masks names a file."""
         return frozenset({"states", "masks"}) if self.masks else frozenset({"states"})
 
     @override
@@ -56,7 +57,7 @@ class CheckpointFiles(ModelSource):
 
     @override
     def digests(self, start: int, stop: int) -> tuple[str, ...]:
-        """Return one digest for each model, over its file and its mask."""
+        """Return one digest for each model, over its file and the whole file of masks."""
         masks = file_digests([self.folder / self.masks]) if self.masks else []
         return tuple(digest([masks, one]) for one in self.state_digests(start, stop))
 
@@ -109,7 +110,7 @@ class CheckpointFiles(ModelSource):
         return open_array(self.folder / self.masks, "biu", 2)
 
     def _paths(self) -> Mapping[int, Path]:
-        """Return the files by the numbers of their models, ascending.
+        """Return the files by the number of their model, ascending, without the skipped ones.
 
         Raises DataError if there are none, and ConfigError if `files` still contains {forget_set}.
         """

@@ -25,6 +25,7 @@ from pipeline.sources.state_dicts import fitted, read_state_dict, renamed, stack
 from pipeline.training.ensemble import States
 
 _Kind = Literal["logits", "margins", "states"]
+# The number of axes of one model's outputs, by kind.
 AXES = {"logits": 2, "margins": 1}
 
 
@@ -32,9 +33,10 @@ class EasyDub(ModelSource):
     """The pretrained models of a folder in EasyDUB's layout, or the oracles of one of its forget sets.
 
     dataset, model and epoch are the names in the paths. forget_sets maps the labels of forget sets in this
-    experiment to their numbers. use lists the kinds of files that are read (null: all that exist). skip
-    leaves out that many models, counted by ascending number. keys maps names of tensors in the files to those
-    of the experiment's model.
+    experiment to their numbers in the folder. forget_set is the number of the set whose oracles are read
+    (null: the pretrained models are read). use lists the kinds of files that are read (null: all that exist).
+    skip is the number of models to leave out, those with the lowest numbers. keys maps names of tensors in
+    the files to names in the experiment's model.
     """
 
     name: ClassVar[str] = "easydub"
@@ -53,7 +55,7 @@ class EasyDub(ModelSource):
 
     @override
     def offers(self) -> frozenset[str]:
-        """Return the kinds of files that exist."""
+        """Return the kinds of files that exist and that `use` does not exclude."""
         return frozenset(self._kinds())
 
     @override
@@ -63,7 +65,7 @@ class EasyDub(ModelSource):
 
     @override
     def digests(self, start: int, stop: int) -> tuple[str, ...]:
-        """Return one digest for each model, over all its files."""
+        """Return one digest for each model, over its files, and for oracles over the forget set's file."""
         beside = (
             [] if self.forget_set is None else file_digests([self._layout().forget_path(self.forget_set)])
         )
@@ -118,7 +120,7 @@ class EasyDub(ModelSource):
 
     @override
     def places(self, start: int, stop: int) -> tuple[str, ...]:
-        """Return the folder, the population and the number of each model."""
+        """Return the folder, the population and the number of each model, as one text a model."""
         which = f"{self.folder.resolve()} {self.dataset} {self.model} {self.epoch} {self.forget_set}"
         return tuple(f"{which} {number}" for number in self._numbers()[start:stop])
 
@@ -159,9 +161,10 @@ class EasyDub(ModelSource):
         return EasyDubLayout(root=self.folder, dataset=self.dataset, model=self.model, epoch=self.epoch)
 
     def _kinds(self) -> dict[str, list[Mapping[int, Path]]]:
-        """Return the files of each kind that is read, by number, with one mapping for each part of the data.
+        """Return for each kind that is read a list of mappings from the number of a model to its file.
 
-        Raises DataError if there are none.
+        Outputs have one mapping for each part of the data, states have one mapping. Raises DataError if no
+        kind has files, or if a kind in `use` has none.
         """
         layout, parts = self._layout(), self._layout().parts(self.forget_set)
         found = {"states": [layout.files(layout.states(self.forget_set))]}

@@ -1,7 +1,7 @@
 """The layout of EasyDUB: the paths of models, logits, margins and forget sets below one root.
 
-Members are numbered from 0, forget sets from 1. Retain rows are in the order of training ids; forget rows are
-in the order of the forget set's own file, which need not be sorted.
+Models are numbered from 0, forget sets from 1. Files of outputs have one row a point: retained points are in
+the order of training ids, forgotten points in the order of the forget set's file, which need not be sorted.
 """
 
 from collections.abc import Iterator, Mapping
@@ -34,23 +34,23 @@ class EasyDubLayout:
     epoch: int = 23
 
     def states(self, forget_set: int | None) -> str:
-        """Return the pattern of checkpoints, below root.
+        """Return the pattern of the paths of checkpoints, below root.
 
-        They are those of pretrained models, or of the oracles of a forget set.
+        The checkpoints are those of the oracles of forget_set, or of the pretrained models if it is None.
         """
         return f"models/{self.dataset}/{_population(forget_set)}/{self.model}/id_{{id}}_epoch_{self.epoch}.pt"
 
     def outputs(self, kind: str, forget_set: int | None, part: str) -> str:
-        """Return the pattern of `logits` or `margins` on a part of the data, below root."""
+        """Return the pattern of the paths of `logits` or `margins` on one part of the data, below root."""
         name = f"id_{{id}}_epoch_{self.epoch}.npy"
         return f"{kind}/{self.dataset}/{_population(forget_set)}/{part}/{self.model}/{name}"
 
     def forget_path(self, forget_set: int) -> Path:
-        """Return the file of a forget set's training ids."""
+        """Return the path of the file that lists a forget set's training ids."""
         return self.root / f"forget_sets/{self.dataset}/forget_set_{forget_set}.npy"
 
     def files(self, pattern: str) -> Mapping[int, Path]:
-        """Return the files of a pattern by the number of their model."""
+        """Return the files that match a pattern, by the number of their model."""
         return numbered(self.root, pattern)
 
     def parts(self, forget_set: int | None) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ class EasyDubLayout:
         return (self.dataset, self.model, str(self.epoch)) in set(self._find_names())
 
     def _find_names(self) -> Iterator[tuple[str, str, str]]:
-        """Yield data set, architecture and epoch of each file of a model."""
+        """Yield the data set, the architecture and the epoch of each model's file, as its path gives them."""
         for top in ("margins", "logits", "models"):
             for path in (self.root / top).rglob("id_*_epoch_*"):
                 folders = path.relative_to(self.root).parts
@@ -119,7 +119,8 @@ class EasyDubLayout:
 def open_array(path: Path, kinds: str, n_axes: int) -> npt.NDArray[np.generic]:
     """Return the memory-mapped array of an .npy file.
 
-    Raises DataError if it cannot be read, or has another kind of dtype or another number of axes.
+    kinds holds the accepted letters of dtype.kind, such as "iu" for integers. Raises DataError if the file
+    cannot be read, or if the array has another kind of dtype or another number of axes.
     """
     try:
         found = map_npy(path)

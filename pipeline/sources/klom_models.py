@@ -1,6 +1,7 @@
-"""A folder of KLOM-models as a source.
+"""A folder in the layout of KLOM-models as a source.
 
-Full models are state dicts. Oracles are logits of each model, or margins of each model or of all.
+The folder holds state dicts or margins of full models, and logits or margins of oracles. One file may hold
+the margins of all models.
 """
 
 from collections.abc import Mapping
@@ -25,17 +26,18 @@ from pipeline.sources.state_dicts import fitted, read_state_dict, read_torch, re
 from pipeline.training.ensemble import States
 
 _SPLITS = ("train", "val")
-# Names of the folder of oracles, the newer one first.
+# The two names that the folder of oracles may have, the newer name first.
 _ORACLES = ("oracle_models", "oracles")
 
 
 class KlomModels(ModelSource):
     """Models of a folder in the layout of KLOM-models: the full models, or the oracles of one forget set.
 
-    dataset is the name in the paths, such as CIFAR10 or LIVING17. For full models it reads the state dicts.
-    If there are none, it reads their margins, whose rows carry no model numbers. For oracles it reads the
-    logits of each model, or the margins of each model, or one file with the margins of all models. For
-    forget_sets, skip and keys see the source easydub.
+    dataset is the name in the paths, such as CIFAR10 or LIVING17. Of full models the state dicts are read. If
+    there are none, the files with the margins of all models are read; their rows have no model numbers. Of
+    oracles the first of these that exists is read: a file of logits for each model, a file of margins for
+    each model, the files with the margins of all models. For forget_sets, forget_set, skip and keys see the
+    source easydub.
     """
 
     name: ClassVar[str] = "klom_models"
@@ -65,7 +67,11 @@ class KlomModels(ModelSource):
 
     @override
     def digests(self, start: int, stop: int) -> tuple[str, ...]:
-        """Return one digest for each model, over its files, or over the file of all models and its row."""
+        """Return one digest for each model.
+
+        It covers the model's files, or the files with the margins of all models and the model's row. For
+        oracles it also covers the file of the forget set's ids.
+        """
         beside = [] if self.forget_set is None else file_digests([self._forget_path(self.forget_set)])
         numbers = self._numbers()
         if numbers is not None:
@@ -125,7 +131,10 @@ class KlomModels(ModelSource):
 
     @override
     def places(self, start: int, stop: int) -> tuple[str, ...]:
-        """Return the folder, the population and the number of each model."""
+        """Return the folder, the population and the number of each model, as one text a model.
+
+        The result is empty if one file holds the margins of all models.
+        """
         which = f"{self.folder.resolve()} {self.dataset} {self.epoch} {self.forget_set}"
         return tuple(f"{which} {number}" for number in (self._numbers() or [])[start:stop])
 
@@ -136,7 +145,7 @@ class KlomModels(ModelSource):
         return tuple(file_digests(files[number] for number in numbers[start:stop]))
 
     def _splits(self, start: int, stop: int) -> list[np.ndarray]:
-        """Return the outputs of models start to stop on each split."""
+        """Return the outputs of models start to stop: one array for each split, training first."""
         numbers = self._numbers()
         if numbers is None:
             first, last = start + self.skip, stop + self.skip
@@ -149,14 +158,14 @@ class KlomModels(ModelSource):
         ]
 
     def _states(self) -> Mapping[int, Path]:
-        """Return the state dicts of full models by number; empty for oracles."""
+        """Return the files of the state dicts of full models, by number; empty for oracles."""
         pattern = f"full_models/{self.dataset}/sd_{{id}}____epoch_{self.epoch}.pt"
         return {} if self.forget_set is not None else numbered(self.folder, pattern)
 
     def _files_by_model(self) -> tuple[str, dict[str, Mapping[int, Path]]]:
-        """Return `logits` or `margins`, and the files of each oracle by split.
+        """Return the kind of outputs, `logits` or `margins`, and their files by split and number of oracle.
 
-        Both are empty if there are no files of single models.
+        Both are empty if no file holds the outputs of a single model.
         """
         for kind, suffix in (("logits", "pt"), ("margins", "npy")):
             for top in _ORACLES if self.forget_set is not None else ():
@@ -174,7 +183,10 @@ class KlomModels(ModelSource):
         return {"states": states} if states else self._files_by_model()[1]
 
     def _numbers(self) -> list[int] | None:
-        """Return the numbers of the models, ascending; None if one file holds the margins of all."""
+        """Return the numbers of the models, ascending, without the skipped ones.
+
+        The result is None if one file holds the margins of all models.
+        """
         files = self._files()
         return same_numbers(files, "complete the folder")[self.skip :] if files else None
 

@@ -1,6 +1,6 @@
-"""Models as MadryLab's `datamodels` saves them.
+"""Masks and outputs of models, in the files that MadryLab's package `datamodels` writes.
 
-Each key is one .npy memmap, [num_models, …], and `_completed.npy` marks the finished rows.
+Each file is an .npy array with one row a model. `_completed.npy` is 1 for each row that is finished.
 """
 
 import functools
@@ -22,18 +22,18 @@ from pipeline.data.examples import Examples
 from pipeline.sources.base import ModelSource
 
 COMPLETED = "_completed.npy"
-# Names of outputs if the settings give none; the first that exists is used.
+# Names of files of outputs. If the settings name no file, the first of these that exists is read.
 _OUTPUTS = ("logits.npy", "margins.npy")
 
 
 class MadryLab(ModelSource):
     """The finished models of a folder.
 
-    masks is the file of masks (num_models, n_train), 1 where a model has seen the training point. outputs are
-    files of logits (num_models, n, n_classes) or margins (num_models, n). Side by side, their points are the
-    training points and then the validation points. If outputs is left out, logits.npy is read, or else
-    margins.npy. skip leaves out that many finished models at the beginning, such as those that others learn
-    from.
+    masks is the file of masks (num_models, n_train), 1 where a model was trained on the point. outputs names
+    files of logits (num_models, n, n_classes) or margins (num_models, n). The points of the first file, the
+    second and so on are together the training points, then the validation points. If outputs is left out,
+    logits.npy is read, or else margins.npy. skip is the number of finished models to leave out, the first
+    ones, for example because another population uses them.
     """
 
     name: ClassVar[str] = "madrylab"
@@ -45,7 +45,7 @@ class MadryLab(ModelSource):
 
     @override
     def offers(self) -> frozenset[str]:
-        """Return masks, and logits or margins by the number of axes of the outputs."""
+        """Return masks, and logits if the outputs have three axes, else margins."""
         return frozenset({"masks", "logits" if self._outputs()[0].ndim == 3 else "margins"})
 
     @override
@@ -100,7 +100,7 @@ class MadryLab(ModelSource):
         return _open(self.folder / self.masks, "biu", (2,))
 
     def _names(self) -> tuple[str, ...]:
-        """Return the files of outputs."""
+        """Return the names of the files of outputs."""
         names = self.outputs or tuple(name for name in _OUTPUTS if (self.folder / name).is_file())[:1]
         if not names:
             raise DataError(
@@ -152,9 +152,11 @@ class MadryLab(ModelSource):
 
 @dataclass(frozen=True)
 class _Content:
-    """The digest of every finished model, the fault of the first broken one, and a fault of all together.
+    """Results of reading the mask and the outputs of every finished model.
 
-    The faults are in words, empty if there is none.
+    models holds the digest of each model. broken says in words what is wrong with the first model that cannot
+    be used. alike says why nothing can be learnt from the models because they are too alike. Both are empty
+    if nothing is wrong.
     """
 
     models: tuple[str, ...]
@@ -164,9 +166,10 @@ class _Content:
 
 @functools.lru_cache(maxsize=8)
 def _look_at(records: MadryLab, versions: tuple[tuple[int, int], ...]) -> _Content:
-    """Return the digest of every finished model, the fault of the first broken one, and a fault of all.
+    """Return the results of reading every finished model of records.
 
-    A process reads unchanged files only once.
+    versions, the sizes and times of the files, are only a key of the cache: a process reads unchanged files
+    once.
     """
     masks, outputs, models, broken = records._masks(), records._outputs(), [], ""
     differs = np.zeros(masks.shape[1], bool)
@@ -212,7 +215,8 @@ def _fault(row: int, mask: np.ndarray, outputs: list[np.ndarray]) -> str:
 def _open(path: Path, kinds: str, dimensions: tuple[int, ...]) -> np.ndarray:
     """Return the memory-mapped array of an .npy file.
 
-    Raises DataError if it is missing or pickled, or has another kind of dtype or number of dimensions.
+    Raises DataError if the file is missing or pickled, or if the array has another kind of dtype or another
+    number of dimensions.
     """
     try:
         found = map_npy(path)

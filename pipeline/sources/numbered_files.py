@@ -20,9 +20,9 @@ ForgetSetNumbers: TypeAlias = dict[str, Annotated[int, Field(ge=0, le=1_000_000)
 def numbered(folder: Path, pattern: str) -> Mapping[int, Path]:
     """Return the files below folder that match pattern, by the number of their model, ascending.
 
-    pattern is a path below folder that contains {id} once, for decimal digits. An unchanged folder is listed
-    only once. A folder that does not exist holds no files. Raises DataError if two files have one number,
-    such as 7 and 07.
+    pattern is a path below folder in which {id} stands once, for decimal digits. A process lists an unchanged
+    folder only once. A folder that does not exist holds no files. Raises DataError if two files have the same
+    number, such as 7 and 07.
     """
     before, named, after = _split(pattern)
     where = folder / before
@@ -43,9 +43,10 @@ def check_pattern(pattern: str) -> None:
 
 
 def same_numbers(files: Mapping[str, Mapping[int, Path]], remedy: str) -> list[int]:
-    """Return the numbers that all kinds of files have, ascending.
+    """Return the numbers of the models, ascending, after a check that each model has every kind of file.
 
-    Raises DataError with the first number that only some kinds have.
+    files maps the name of a kind to its files by number. Raises DataError with the first model that lacks a
+    kind; the message ends with remedy.
     """
     everywhere = set.intersection(*(set(found) for found in files.values()))
     for kind, found in files.items():

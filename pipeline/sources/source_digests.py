@@ -1,6 +1,6 @@
-"""Digests of the files of sources, kept in this process by place, size and times of the files.
+"""Digests of the files of sources, kept in this process so that no file is read twice.
 
-A file that changed is read again.
+Digests are looked up by the path, size and times of a file, so a file that changed is read again.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -11,14 +11,15 @@ from pipeline.core.fingerprint import digest, digest_files, version_of
 
 
 class SourceDigests:
-    """The digests of files that this process knows, by `key_of`.
+    """The digests of files that this process knows, by the key that `key_of` gives to a list of files.
 
-    recall looks up what other processes found; pipeline.execution.stored_digests sets it.
+    recall returns the digests that another process stored under a key, or None. It is set by
+    pipeline.execution.stored_digests.
     """
 
     def __init__(self) -> None:
         self.recall: Callable[[str], Sequence[str] | None] = _recall_nothing
-        # Digests computed by this process, for the caller to store.
+        # Digests that this process computed; pipeline.execution.stored_digests stores them.
         self.read: dict[str, list[str]] = {}
         self._known: dict[str, list[str]] = {}
 
@@ -41,9 +42,9 @@ SOURCE_DIGESTS = SourceDigests()
 
 
 def file_digests(files: Iterable[Path]) -> list[str]:
-    """Return the digest of each file; files with a known size and time are not read again.
+    """Return the digest of each file; files whose size and times are known are not read again.
 
-    Raises DataError if one cannot be read.
+    Raises DataError if a file cannot be read.
     """
     found = list(files)
     try:
@@ -55,7 +56,7 @@ def file_digests(files: Iterable[Path]) -> list[str]:
 
 
 def grouped_digests(groups: Sequence[Sequence[Path]]) -> list[list[str]]:
-    """Return the digests of the files of each group, looked up together.
+    """Return the digests of the files of each group.
 
     Raises DataError if a file cannot be read.
     """
@@ -64,5 +65,5 @@ def grouped_digests(groups: Sequence[Sequence[Path]]) -> list[list[str]]:
 
 
 def key_of(files: Sequence[Path]) -> str:
-    """Return a key for the places, sizes and times of files; raises OSError if one does not exist."""
+    """Return a digest of the paths, sizes and times of files; raises OSError if a file does not exist."""
     return digest([[str(file.absolute()), *version_of(file)] for file in files])

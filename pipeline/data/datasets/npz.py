@@ -1,6 +1,6 @@
 """Your own data without a class: an .npz file with four arrays, or a folder of four .npy files.
 
-They are used as they are, not shuffled, and scaled only if `scaling` is set.
+The arrays are used as they are: not shuffled, and scaled only if `scaling` is set.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ INPUT_KEYS, LABEL_KEYS = KEYS[::2], KEYS[1::2]
 _HOW = f"make it with numpy.savez(path, {', '.join(f'{key}=...' for key in KEYS)})"
 
 
-# The errors of reading a damaged archive, whichever part of it is damaged.
+# The errors that a damaged archive may raise, depending on which part is damaged.
 DAMAGED = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, ValueError)
 DAMAGED_START = "is damaged: its first bytes are not those of an archive; copy or download it again"
 # Other kinds of files that often have the name of an .npz file, by their first bytes in lower case.
@@ -105,7 +105,8 @@ def _joined_labels(
 ) -> tuple[npt.NDArray[np.int64], int]:
     """Return the labels of both splits and the number of training labels.
 
-    Raises DataError unless they fit the shapes.
+    shapes are those of the inputs of both splits. Raises DataError unless there is one label for each input,
+    inputs of both splits have the same shape, and training labels number the classes from 0 without gaps.
     """
     labels = [_labels(arrays, key, path) for key in LABEL_KEYS]
     for split, shape, split_labels in zip(("train", "validation"), shapes, labels, strict=True):
@@ -123,7 +124,7 @@ def _joined_labels(
             f"{path}: labels span {joined.min()} to {joined.max()}; expected at least two classes, numbered "
             "from 0"
         )
-    # Not compared with the range up to the largest label, which may be absurdly large.
+    # The labels are not compared with the range of all classes: one absurdly large label would fill memory.
     present = np.unique(labels[0])
     gaps = np.flatnonzero(present != np.arange(len(present)))
     if len(gaps) or present[-1] != joined.max():

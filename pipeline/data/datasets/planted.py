@@ -11,22 +11,24 @@ from pipeline.core.settings.neutral import setting
 from pipeline.data.dataset import Dataset
 from pipeline.data.examples import Examples
 
-# A softmax-linear model starts at zero and takes one full-batch step of size eta on the mean cross-entropy of
-# a subset S. Its logits are (eta / |S|) * sum over i in S of (<x, x_i> + 1) * (onehot(y_i) - 1/n_classes).
+# Why the datamodel is known: a softmax-linear model starts at zero and takes one full-batch step of size eta
+# on the mean cross-entropy of a subset S. Its logits at x are then
+# (eta / |S|) * sum over i in S of (<x, x_i> + 1) * (onehot(y_i) - 1/n_classes).
 # They are linear in the mask, as long as |S| is the same for all masks.
 
-# A pair within one group then weighs SIGNAL**2 + 1 = 17 times a pair across two groups. That is nearly
-# sparse, as real datamodels are.
+# The input of a point is SIGNAL in the feature of its group and 0 elsewhere, plus noise. In the sum above, a
+# training point of the group of x then weighs about SIGNAL**2 + 1 = 17 times as much as any other point. So
+# the datamodel is nearly sparse, as real datamodels are.
 SIGNAL = 4.0
 
-# All numbers of the inputs: 8 GB in float64 while they are made.
+# The largest number of input values of all points, which take 8 GB in float64 while they are made.
 _MOST_NUMBERS = 1_000_000_000
 
 
 class Planted(Dataset):
-    """Points in groups: each group has its own axis and one class.
+    """Points in groups: each group has one class, and one feature that is large for its points only.
 
-    noise is the standard deviation of every feature.
+    noise is the standard deviation of the Gaussian noise that is added to every feature.
     """
 
     name: ClassVar[str] = "planted"

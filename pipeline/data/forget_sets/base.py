@@ -16,7 +16,7 @@ from pipeline.data.examples import Examples
 class ForgetSet(Plugin):
     """A rule that picks the training points to forget.
 
-    `needs` names the populations whose margins it reads; only "full" exists so far.
+    `needs` names the populations whose margins the rule reads; only "full" is available so far.
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
@@ -35,7 +35,7 @@ class ForgetSet(Plugin):
     def check(self, examples: Examples) -> None:
         """Raise DataError for any problem that can be found before a model is trained.
 
-        By default, a rule that needs no margins is applied once.
+        By default a rule that needs no margins selects its points, which are checked.
         """
         if not self.needs:
             checked_forget_set(self.select(examples, None), examples)

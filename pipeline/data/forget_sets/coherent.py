@@ -1,6 +1,6 @@
 """Coherent forget sets: points of one class that look alike.
 
-They are the hard case, because the model depends on the group as a whole.
+They are the hard case, because the model depends on the whole group and little on each single point.
 """
 
 import math
@@ -21,10 +21,11 @@ from pipeline.data.forget_sets.base import ForgetSet, checked_forget_set, requir
 
 
 class Coherent(ForgetSet):
-    """The n_points training points of class `label` at one end of its first principal component.
+    """The n_points training points of class `label` that lie farthest along one direction.
 
-    The component is that of the class's training inputs. The class follows the labels used in training,
-    including flipped ones. Among equal projections the lower id comes first.
+    The direction is the first principal component of the training inputs of the class. `end` says whether the
+    highest or the lowest projections are taken; of equal ones the lower id comes first. The class has the
+    labels that are used in training, including flipped ones.
     """
 
     name: ClassVar[str] = "coherent"

@@ -32,7 +32,7 @@ class IndexFile(ForgetSet):
     def select(self, examples: Examples, margins: Margins | None) -> Indices:
         """Return the file's ids.
 
-        Raises DataError if the file cannot be read, or lists an id twice or one that is no training point.
+        Raises DataError if the file cannot be read, lists an id twice or lists an id of no training point.
         """
         return checked_forget_set(read_ids(self.path), examples)
 

@@ -18,7 +18,7 @@ from pipeline.data.forget_sets.base import ForgetSet, checked_forget_set, requir
 class Hardest(ForgetSet):
     """The n_points training points with the lowest mean margin over the `full` models.
 
-    Among equal margins the lower id comes first.
+    Of points with equal margins the lower id comes first.
     """
 
     name: ClassVar[str] = "hardest"
@@ -50,7 +50,7 @@ class Hardest(ForgetSet):
 
     @override
     def check(self, examples: Examples) -> None:
-        """Raise DataError if n_points leave nothing to retain."""
+        """Raise DataError if n_points is so large that no point would be retained."""
         require_points(
             self.n_points, examples.n_train - 1, "training points that can go while one is retained"
         )

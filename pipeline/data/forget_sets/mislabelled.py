@@ -1,6 +1,6 @@
 """Mislabelled forget sets: the points whose labels the data set flipped on purpose.
 
-To forget them should help.
+A model should improve if it forgets them.
 """
 
 from typing import ClassVar
