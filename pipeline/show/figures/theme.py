@@ -174,7 +174,14 @@ def png(figure: Figure) -> bytes:
     """Return a drawn figure as PNG on white."""
     content = io.BytesIO()
     with themed():
-        figure.savefig(content, format="png", dpi=PNG_DPI, metadata={"Software": None})
+        figure.savefig(
+            content,
+            format="png",
+            dpi=PNG_DPI,
+            metadata={"Software": None},
+            # The default level, 6, takes twice as long and saves a sixth of the bytes.
+            pil_kwargs={"compress_level": 2},
+        )
     return content.getvalue()
 
 

@@ -9,7 +9,7 @@ from math import exp
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from pipeline.core.errors import DataError
 from pipeline.core.seeds import generator
@@ -81,12 +81,12 @@ def _one_sided(hits: np.ndarray, false: np.ndarray, promise: Promise, doubt: flo
 
 def lower_rate(n_hits: int, n_draws: int, doubt: float) -> float:
     """Return the rate at which n_hits or more hits have the probability `doubt`."""
-    return float(beta.ppf(doubt, n_hits, n_draws - n_hits + 1)) if n_hits else 0.0
+    return float(betaincinv(n_hits, n_draws - n_hits + 1, doubt)) if n_hits else 0.0
 
 
 def upper_rate(n_hits: int, n_draws: int, doubt: float) -> float:
     """Return the rate at which n_hits or fewer hits have the probability `doubt`."""
-    return float(beta.ppf(1 - doubt, n_hits + 1, n_draws - n_hits)) if n_hits < n_draws else 1.0
+    return float(betaincinv(n_hits + 1, n_draws - n_hits, 1 - doubt)) if n_hits < n_draws else 1.0
 
 
 def roc(
