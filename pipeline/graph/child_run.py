@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 class ChildRun:
     """One child run of an experiment.
 
-    A later run finds the child run again by name. title begins with a number, by which child runs
-    are sorted. note describes the page in Markdown. Users filter child runs by tags.
+    A later run finds the child run again by name. title begins with a number, by which child runs are sorted.
+    note describes the page in Markdown. Users filter child runs by tags.
     """
 
     name: str

@@ -24,7 +24,7 @@ ORACLES = ("oracle", "floor")
 
 
 def spending_of(experiment: Experiment, examples: Examples) -> Spending:
-    """Return the training costs that come before unlearning, in retrainings, and who shares them."""
+    """Return the costs of training the models that predicted effects are learnt from, in retrainings."""
     learnt = learnt_from(experiment, examples)
     return Spending(
         datamodel=sum((row.retrainings for row in learnt), start=0.0),

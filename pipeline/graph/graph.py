@@ -1,6 +1,6 @@
 """The graph of an experiment: its nodes, their identities, and which of their tables exist.
 
-`dmm plan`, `dmm status`, `dmm verify` and `dmm run` all begin with `Graph.survey`.
+`dmm plan`, `dmm status`, `dmm verify` and `dmm run` all use `Graph.survey` to see which tables exist.
 
 The folder of a table is `stage/slug-QUESTION/VERSION`. The question is a digest of the settings of the node
 and of the questions of its parents; a forget set counts by its ids. The version is a digest of the revisions

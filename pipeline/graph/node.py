@@ -36,8 +36,8 @@ class Resources(Settings):
     """Resources that one task of a stage asks of the cluster; the task computes with num_cpus threads.
 
     A fraction in num_gpus shares one GPU and limits torch to that fraction of its memory. custom holds
-    amounts of Ray's custom resources by name. labels holds, for each label, the values that the machine may
-    have, spelled as in Ray's label selectors: `a`, `!a`, `in(a, b)` or `!in(a, b)`.
+    amounts of Ray's custom resources by name. labels holds, by label, a condition on the machine's value,
+    spelled as in Ray's label selectors: `a`, `!a`, `in(a, b)` or `!in(a, b)`.
     """
 
     num_cpus: int = Field(default=1, ge=1, le=100_000)

@@ -178,7 +178,7 @@ def _limit_memory(device: str, num_gpus: float) -> None:
     """Limit this process to its part of a GPU's memory.
 
     Ray assigns parts of a GPU to tasks, but does not limit the memory of a process. A process may have run a
-    task with another limit before, so the limit is set for every task.
+    task with another limit before, so each task on a GPU sets its own limit.
     """
     if device.startswith("cuda") and num_gpus:
         torch.cuda.set_per_process_memory_fraction(min(1.0, num_gpus), device)
@@ -212,10 +212,10 @@ def _libraries(n_modules: int) -> threadpoolctl.ThreadpoolController:
 
 
 def computing_environment(device: str) -> dict[str, Any]:
-    """Return the host, the device and the versions that compute a shard, and the time.
+    """Return the host, the device, the CPU's abilities and the versions that compute a shard, and the time.
 
-    The bits of a shard may depend on the device and the versions. They are promised to be equal only if these
-    are equal.
+    The bits of a shard may depend on these as well as on its inputs, so bit-for-bit equality is promised only
+    within one such environment.
     """
     return {
         "host": platform.node(),

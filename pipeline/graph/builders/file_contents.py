@@ -8,7 +8,7 @@ from pipeline.graph.costs import roles_used
 
 
 def contents_used(experiment: Experiment, *, reads_inputs: bool) -> list[str]:
-    """Return one digest of files for every plug-in that names files, and one for each population of a source.
+    """Return digests of the files used: of each plug-in that names files, and of each population of a source.
 
     Of a source, only the models that are used count. Judges are left out, because they are not part of the
     identity of an experiment. Without reads_inputs, raises InputsNotReadError if the content of a data set is
