@@ -1,4 +1,4 @@
-"""The child runs of MLflow: each node names the child run that shows it."""
+"""The child runs of an experiment in MLflow; each node names the child run that shows it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 class ChildRun:
     """One child run of an experiment.
 
-    MLflow finds it again by its name. Its title begins with a number, by which the pages are sorted. note
-    describes the page in Markdown. Users filter runs by its tags.
+    A later run finds the child run again by name. title begins with a number, by which child runs are sorted.
+    note describes the page in Markdown. Users filter child runs by tags.
     """
 
     name: str
@@ -20,7 +20,7 @@ class ChildRun:
     def all_tags(self) -> dict[str, str]:
         """Return the tags by which users filter child runs.
 
-        The stage is the name, unless a tag sets another.
+        The tag `dmm.stage` is the name of the child run, unless `tags` gives another value.
         """
         return {"dmm.stage": self.name, **self.tags}
 

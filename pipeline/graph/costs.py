@@ -1,6 +1,6 @@
-"""What an experiment trains and what that costs, from its config alone.
+"""The models that an experiment needs and the cost of their training, before anything is trained.
 
-Plan, results and report share these numbers.
+The plan, the results and the report share these numbers.
 """
 
 import dataclasses
@@ -17,14 +17,14 @@ from pipeline.graph.result_rows import Spending
 from pipeline.results.report_content import PopulationContent
 from pipeline.sources.base import ModelSource
 
-# Roles whose models datamodels are fitted to.
+# Roles of subset models, to which datamodels are fitted.
 SUBSETS = ("subset", "designed")
-# Roles of models that leave out a forget set.
+# Roles of the two groups of models that are retrained without a forget set.
 ORACLES = ("oracle", "floor")
 
 
 def spending_of(experiment: Experiment, examples: Examples) -> Spending:
-    """Return what the experiment spends before any unlearning."""
+    """Return the costs of training the models that predicted effects are learnt from, in retrainings."""
     learnt = learnt_from(experiment, examples)
     return Spending(
         datamodel=sum((row.retrainings for row in learnt), start=0.0),
@@ -39,7 +39,7 @@ def spending_of(experiment: Experiment, examples: Examples) -> Spending:
 
 
 def learnt_from(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
-    """Return the populations that are trained to predict effects."""
+    """Return a row for each population that predicted effects are learnt from: subset models, and scouts."""
     subsets = {"subset": experiment.populations.subset, "designed": experiment.populations.designed}
     rows = [
         _row(experiment, role, of.keep_fraction, examples)
@@ -52,9 +52,9 @@ def learnt_from(experiment: Experiment, examples: Examples) -> list[PopulationCo
 def trained_besides(
     experiment: Experiment, examples: Examples, rows: Iterable[PopulationContent]
 ) -> list[PopulationContent]:
-    """Return the populations that no row counts.
+    """Return a row for each population of the experiment whose role is not among rows.
 
-    These are models that are only started from, and the scouts that such models need.
+    Such models are only unlearned or compared with, or they are scouts that find groups for such models.
     """
     wanted, counted = experiment.populations, {row.role for row in rows}
     fractions = dict.fromkeys(("subset", "heldout"), wanted.subset.keep_fraction)
@@ -64,9 +64,10 @@ def trained_besides(
 
 
 def focused_rows(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
-    """Return the models that are trained for single forget sets.
+    """Return one row that counts the focused models of all forget sets; empty if there are none.
 
-    If they keep all other points, the models that keep the set are the full models, which exist already.
+    Focused models form pairs, one model with the forget set and one without it. With keep_fraction 1 the
+    model with the set is a full model, which exists already, so only one model of each pair is trained.
     """
     focused = experiment.populations.focused
     if focused is None or not needs_effects(experiment):
@@ -76,7 +77,7 @@ def focused_rows(experiment: Experiment, examples: Examples) -> list[PopulationC
 
 
 def judged_by(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
-    """Return the populations that are trained to be unlearned or to judge by."""
+    """Return a row for each population that is unlearned, or that judges or scores compare with."""
     wanted = experiment.populations
     rows = [_row(experiment, "full", 1.0, examples)]
     rows += [_row(experiment, role, 1.0, examples) for role in ORACLES]
@@ -87,7 +88,7 @@ def judged_by(experiment: Experiment, examples: Examples) -> list[PopulationCont
 
 
 def _trained_for_judges(experiment: Experiment, examples: Examples) -> list[PopulationContent]:
-    """Return the populations that judges need for themselves."""
+    """Return a row for each population that is trained only for a judge."""
     rows = []
     for label, judge in experiment.judges.items():
         for name, models in judge.populations().items():
@@ -135,7 +136,7 @@ def _row(experiment: Experiment, role: str, fraction: float, examples: Examples)
 def sources_of(experiment: Experiment, role: str) -> tuple[ModelSource, ...]:
     """Return the sources of a role: one, or for oracles one for each forget set.
 
-    It is empty if the models are trained here.
+    The result is empty if the models are trained here.
     """
     wanted = experiment.populations.of(role)
     source = None if wanted is None else wanted.located_source
@@ -149,15 +150,15 @@ def sources_of(experiment: Experiment, role: str) -> tuple[ModelSource, ...]:
 
 
 def needs_effects(experiment: Experiment) -> bool:
-    """Return whether an unlearner needs predicted effects."""
+    """Return whether an unlearner needs the predicted effect of removing the forget set."""
     return any("effect" in unlearner.needs for unlearner in experiment.unlearners.values())
 
 
 def attributes(experiment: Experiment) -> bool:
-    """Return whether datamodels are made.
+    """Return whether datamodels are fitted.
 
-    They are made if an unlearner needs effects. They are also made if the attribution or the subset models
-    come from outside, at least to be scored.
+    They are fitted if an unlearner needs predicted effects. They are also fitted, if only to be scored, if
+    the estimator needs no subset models or if the subset models come from a source.
     """
     return (
         needs_effects(experiment)
@@ -169,7 +170,7 @@ def attributes(experiment: Experiment) -> bool:
 def subset_roles(experiment: Experiment) -> list[str]:
     """Return the roles whose models the datamodel is fitted to.
 
-    It is empty for an estimator that needs no subset models.
+    The list is empty if the estimator needs no subset models.
     """
     if "subset" not in experiment.estimator.needs:
         return []
@@ -177,9 +178,9 @@ def subset_roles(experiment: Experiment) -> list[str]:
 
 
 def fewest_learnt_from(experiment: Experiment) -> int | None:
-    """Return how many subset models the smallest fit rests on; None if it rests on none.
+    """Return the number of subset models in the smallest fit of a datamodel; None if no fit uses any.
 
-    If there is a curve, this is the smallest fit of the curve.
+    With held-out models there is a curve of LDS, and its smallest share of the models is the smallest fit.
     """
     wanted, roles = experiment.populations, subset_roles(experiment)
     if not roles or not attributes(experiment):
@@ -194,12 +195,12 @@ def needs_scouts(experiment: Experiment) -> bool:
 
 
 def needs_groups(experiment: Experiment) -> bool:
-    """Return whether groups of training points are needed, to be dropped or as features."""
+    """Return whether groups of training points are needed, by the estimator or for `designed` models."""
     return _attribution_needs_groups(experiment) or _starts_from_designed(experiment)
 
 
 def _attribution_looks(experiment: Experiment) -> bool:
-    """Return whether attribution rests on scouts."""
+    """Return whether attribution needs scouts, directly or for groups."""
     looks = (
         bool(experiment.estimator.needs & {"views", "checkpoints"})
         or experiment.estimator.guided_by() is not None
@@ -227,10 +228,10 @@ def _trains_designed(experiment: Experiment) -> bool:
 
 
 class Starting(NamedTuple):
-    """A role from which models start.
+    """A role whose models unlearning starts from, or a judge compares with.
 
-    words says in text what starts from it or is compared with it. reads says which of `logits` and `states`
-    are read.
+    words is the beginning of a message, such as "unlearners.dmm starts from". reads names what is read of the
+    models, from `logits` and `states`.
     """
 
     role: str
@@ -244,8 +245,8 @@ def starts(experiment: Experiment) -> Iterator[Starting]:
         yield Starting(unlearner.start, f"unlearners.{label} starts from", frozenset({"logits", "states"}))
     for label, judge in experiment.judges.items():
         if "full" in judge.needs:
-            # A judge without a start of its own uses the start of each unlearner, and the full models for the
-            # floor.
+            # A judge without a start of its own compares with the start of each unlearner, which is yielded
+            # above, and for the floor with the full models.
             yield Starting(
                 judge.start or "full", f"judges.{label} compares with", judge.needs & {"logits", "states"}
             )
@@ -257,7 +258,7 @@ def starts_of(experiment: Experiment) -> frozenset[str]:
 
 
 def roles_used(experiment: Experiment) -> frozenset[str]:
-    """Return the roles whose populations an experiment has."""
+    """Return the roles of all populations, without focused models and models trained only for a judge."""
     roles = {"full", *ORACLES} | starts_of(experiment)
     if attributes(experiment):
         roles |= set(subset_roles(experiment))
@@ -266,7 +267,7 @@ def roles_used(experiment: Experiment) -> frozenset[str]:
 
 
 def in_one_fit(experiment: Experiment) -> frozenset[str]:
-    """Return the roles whose models one fit learns from: their outputs, or gradients of their weights."""
+    """Return the roles whose models one fit uses together: their outputs, or gradients at their weights."""
     roles = set(subset_roles(experiment))
     if roles and (
         experiment.estimator.guided_by() is not None or "checkpoints" in experiment.estimator.needs
@@ -276,10 +277,10 @@ def in_one_fit(experiment: Experiment) -> frozenset[str]:
 
 
 def has_forget_curve(experiment: Experiment) -> bool:
-    """Return whether forgetting is judged by the number of models, as the score is.
+    """Return whether forgetting can be measured against the number of subset models.
 
-    With focused models it is not, because an effect then depends on more than the models that the curve
-    counts.
+    With focused models it cannot, because predicted effects then also depend on models that such a curve does
+    not count.
     """
     wanted = experiment.populations
     return (

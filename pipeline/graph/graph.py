@@ -1,10 +1,11 @@
 """The graph of an experiment: its nodes, their identities, and which of their tables exist.
 
-Plan, status, stale, verify and resume are one walk over it.
+`dmm plan`, `dmm status`, `dmm verify` and `dmm run` all use `Graph.survey` to see which tables exist.
 
-The folder of a node is `stage/slug-QUESTION/VERSION`. The question is a digest of the settings and of the
-questions of the parents. The version is a digest of the revisions of plug-ins, of the data, and of the shards
-of the parents that were read. A folder with the same question and another version is stale.
+The folder of a table is `stage/slug-QUESTION/VERSION`. The question is a digest of the settings of the node
+and of the questions of its parents; a forget set counts by its ids. The version is a digest of the revisions
+of plug-ins, of the data, and of the shards of the parents that were read. A folder with the same question and
+another version is stale.
 """
 
 import contextlib
@@ -29,8 +30,9 @@ from pipeline.store.store import Store, TableRef
 
 N = TypeVar("N", bound=Node)
 
-# The version of the spelling of identities, recorded beside each table. Increment when tables with an earlier
-# spelling are no longer found; `dmm plan` then lists what they hold.
+# The number of the rules by which names of folders follow from settings. It is recorded beside each table.
+# Increment when a change of these rules makes a run ignore existing tables. `dmm plan` then reports how many
+# trained models in tables with a lower number are not reused.
 IDENTITY = 2
 
 _Status = Literal["done", "partial", "missing", "stale", "waiting"]
@@ -40,9 +42,12 @@ _Status = Literal["done", "partial", "missing", "stale", "waiting"]
 class NodeState:
     """The state of a node.
 
-    The status is `waiting` (for parents), `missing`, `partial`, `stale` (computed from other inputs before)
-    or `done`. remade holds all units of a node that is not done only because a file beside its shards is
-    missing. These units are computed again to equal bits.
+    The status is `waiting` (for parents or for data), `missing`, `partial`, `stale` (computed from other
+    inputs before) or `done`. question and folder are None while they are not known. pieces are the units that
+    exist, inputs the tables of parents that can be read, by name.
+
+    remade is set if all units exist, but some lack a file that must lie beside their shards, such as weights.
+    It then holds all units. Those without the file are computed again, with equal bits.
     """
 
     node: Node
@@ -81,7 +86,7 @@ class NodeState:
 
 @dataclass(frozen=True)
 class Graph:
-    """The nodes of one experiment, parents first, and the data that all of them rest on.
+    """The nodes of one experiment, parents first, and its data.
 
     digest identifies the experiment: its settings, and the content of the files that they name when the graph
     was built. data_digest is None if the content of the data is not known, because nothing has read the
@@ -124,12 +129,12 @@ class Graph:
     ) -> dict[str, NodeState]:
         """Return the state of every node.
 
-        Populations in `settled` may be read with members missing. The version of the node that reads them
-        records this.
+        settled holds keys of populations that may be read although members are missing. The version of a node
+        that reads such a population depends on the members that exist.
 
-        Nodes that were done in the survey `before` are not listed again, because each listing is a request in
-        an object store. Nodes in `busy` are not listed either; they keep their state of `before`, because the
-        caller knows their progress.
+        The folders of nodes that were done in the survey `before` are not listed again, because each listing
+        is a request to the object store. Nodes in `busy` keep their state of `before` without a listing,
+        because the caller itself counts the units that it computes for them.
         """
         states: dict[str, NodeState] = {}
         homes = _Homes(store)
@@ -166,8 +171,8 @@ class Graph:
             return NodeState(node=node, status="waiting", question=None, folder=None)
         home = _Home(node.stage, f"{node.slug}-{question}")
         inputs = _inputs(node, states, settled)
-        # A parent that is computed again only for its weights keeps its outputs, so tables computed from them
-        # stay valid.
+        # A parent that lacks only files such as weights is computed again with the same outputs. So a table
+        # that was computed from these outputs is valid, and it is looked for first.
         for read in (inputs | _remade(node, states), inputs):
             version = self._version(node, states, read)
             if version is None:
@@ -192,7 +197,7 @@ class Graph:
         asked: NodeState,
         before: NodeState | None,
     ) -> NodeState:
-        """Return the state of a node whose version is known."""
+        """Return the state of a node whose version is known; asked has its question and its inputs."""
         node, folder = asked.node, f"{home}/{version}"
         if before is not None and before.status == "done" and before.folder == folder:
             return before
@@ -213,15 +218,15 @@ class Graph:
         return replace(asked, status=status, folder=folder, pieces=pieces, remade=remade)
 
     def _status_unknown(self, node: Node, answered: bool) -> _Status:
-        """Return the status of a node whose version is not known yet."""
+        """Return the status of a node whose version is not known yet; answered: some version has shards."""
         if any(parent.mode == "evidence" for parent in node.parents().values()):
             return "stale" if answered and self.data_digest is not None else "waiting"
-        # The node waits for no table. So it waits for the content of the data, which a command that reads no
-        # inputs does not know.
+        # The node reads no table as evidence, so its version depends on the content of the data. A command
+        # that reads no inputs may not know that content.
         return "waiting" if answered else "missing"
 
     def _question(self, store: Store, node: Node, states: Mapping[str, NodeState]) -> str | None:
-        """Return the digest of a node's question, or None while it depends on ids that are not known."""
+        """Return the digest of a node's question; None while the ids of its forget set are not known."""
         asked: dict[str, Any] = {}
         for name, parent in node.parents().items():
             asked[name] = (
@@ -236,9 +241,9 @@ class Graph:
     def _version(
         self, node: Node, states: Mapping[str, NodeState], inputs: Mapping[str, TableRef]
     ) -> str | None:
-        """Return the digest of everything that the table rests on, or None while evidence is missing.
+        """Return the digest of a node's version; None while a table or data that it depends on is not known.
 
-        Aligned parents may still grow, so only their folder is part of it.
+        An aligned parent may still grow, so only its folder is part of the digest.
         """
         rests_on: dict[str, Any] = {}
         for name, parent in node.parents().items():
@@ -260,7 +265,8 @@ class Graph:
     def _revisions_of(self, node: Node) -> list[dict[str, Any]]:
         """Return the revisions of a node's plug-ins; they are computed once.
 
-        Shards that rest on files of another content are refused, see Task.contents.
+        A revision includes the content of the plug-in's files. If a file changes later, the worker refuses
+        the shard, see Task.contents.
         """
         if node.key not in self._revisions:
             self._revisions[node.key] = [revision(plugin) for plugin in node.plugins()]
@@ -279,15 +285,15 @@ class Graph:
     def forget_ids(self, store: Store, state: NodeState) -> Indices | None:
         """Return the ids of the forget set of a node.
 
-        They are read from the store, or resolved here if the set is not stored and needs no training.
-        Otherwise it is None.
+        They are read from the store if the node is done. If not, the rule selects them here. The result is
+        None if the rule needs trained models, or inputs that this command does not read.
         """
         place = f"{state.folder} {state.table.digest}" if state.status == "done" else state.node.key
         if place not in self._resolved:
             if state.status == "done":
                 self._resolved[place] = store.read(state.table)["index"]
             elif isinstance(state.node, Forget) and not state.node.rule.needs:
-                # A command that reads no inputs waits for the table of a rule that needs inputs.
+                # If the rule needs inputs and this command reads none, the ids stay unknown.
                 with contextlib.suppress(InputsNotReadError):
                     self._resolved[place] = state.node.select(self.examples, None)
         return self._resolved.get(place)
@@ -342,9 +348,9 @@ class _Home:
 
 
 class _Homes:
-    """The folders of nodes, as one survey finds them.
+    """The folders of tables that exist in a store, as one survey finds them.
 
-    Each stage is listed once, so a folder that does not exist costs no request of its own.
+    The folder of each stage is listed once, so a table that does not exist costs no request of its own.
     """
 
     def __init__(self, store: Store) -> None:
@@ -352,18 +358,18 @@ class _Homes:
         self._stages: dict[str, frozenset[str]] = {}
 
     def has(self, home: _Home) -> bool:
-        """Return whether anything was ever computed for the question of this folder."""
+        """Return whether this folder exists in the store."""
         if home.stage not in self._stages:
             self._stages[home.stage] = frozenset(self._files.names(home.stage))
         return home.name in self._stages[home.stage]
 
     def versions(self, home: _Home) -> list[str]:
-        """Return the versions of the table."""
+        """Return the names of the versions in this folder; empty if it does not exist."""
         return self._files.names(str(home)) if self.has(home) else []
 
 
 def _remade(node: Node, states: Mapping[str, NodeState]) -> dict[str, TableRef]:
-    """Return the tables of parents that exist and are computed again only to keep more files beside them."""
+    """Return the tables of parents that have all units but lack files beside them, see NodeState.remade."""
     parents = {name: states[parent.key] for name, parent in node.parents().items()}
     return {
         name: TableRef(str(state.folder), state.remade) for name, state in parents.items() if state.remade
@@ -371,7 +377,7 @@ def _remade(node: Node, states: Mapping[str, NodeState]) -> dict[str, TableRef]:
 
 
 def _inputs(node: Node, states: Mapping[str, NodeState], settled: frozenset[str]) -> dict[str, TableRef]:
-    """Return the tables of parents that are complete, or as complete as they will get."""
+    """Return the tables of parents that are done, or that are settled and hold at least 2 trained models."""
     inputs = {}
     for name, parent in node.parents().items():
         state = states[parent.key]

@@ -1,6 +1,6 @@
 """How logits are stored in a table.
 
-Each block of points has a column, so a reader of some points does not read the other blocks.
+Points are divided into blocks, and each block has a column. A reader of some points skips the other blocks.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ class Layout(Settings):
         return -(-n_points // self.block_points)
 
     def points(self, block: int, n_points: int) -> slice:
-        """Return the points of a block."""
+        """Return the ids of the points in a block, as a slice."""
         return slice(block * self.block_points, min((block + 1) * self.block_points, n_points))
 
     def columns(self, logits: Logits) -> dict[str, np.ndarray]:

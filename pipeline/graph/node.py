@@ -1,7 +1,7 @@
 """A node: one table of the graph.
 
-It has the settings that determine its content, and it computes one shard at a time. It does not depend on
-plans or clusters.
+A node has the settings that determine the content of the table, and it computes one shard at a time. It does
+not depend on plans or clusters.
 """
 
 import re
@@ -28,7 +28,7 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 SELECTOR = rf"^!?(?:{_LABEL}|in\({_LABEL}(?:, ?{_LABEL})*\))$"
 
 
-# The rank of a node that few other nodes wait for.
+# The rank of a node that few other nodes wait for, see Node.rank.
 LAST = 2
 
 
@@ -36,8 +36,8 @@ class Resources(Settings):
     """Resources that one task of a stage asks of the cluster; the task computes with num_cpus threads.
 
     A fraction in num_gpus shares one GPU and limits torch to that fraction of its memory. custom holds
-    amounts of the custom resources that nodes are started with. labels must be those of the node, spelled as
-    in Ray's label selectors: `a`, `!a`, `in(a, b)` or `!in(a, b)`.
+    amounts of Ray's custom resources by name. labels holds, by label, a condition on the machine's value,
+    spelled as in Ray's label selectors: `a`, `!a`, `in(a, b)` or `!in(a, b)`.
     """
 
     num_cpus: int = Field(default=1, ge=1, le=100_000)
@@ -58,7 +58,7 @@ class Resources(Settings):
 
     @property
     def grant(self) -> Grant:
-        """The resources of its machine that a task may use."""
+        """The resources that a task may use on the machine that runs it."""
         return Grant(memory_bytes=self.need.memory_bytes, num_cpus=self.num_cpus, num_gpus=self.num_gpus)
 
     @property
@@ -73,11 +73,11 @@ class Resources(Settings):
 
 @dataclass(frozen=True)
 class Parent:
-    """How a node depends on another.
+    """How a node depends on another node, whose key is given.
 
     evidence: the node reads the whole table, so its identity includes every shard that it read. aligned: unit
-    i reads unit i, so both tables grow together. content: only the content of the table matters (the ids of a
-    forget set), not how it was computed or what it is called.
+    i reads only unit i of the parent, so both tables can grow together. content: only the content of the
+    table matters (the ids of a forget set), not how it was computed or what it is called.
     """
 
     key: str
@@ -88,8 +88,9 @@ class Parent:
 class Work:
     """One shard to compute: units start to stop, the tables of the parents, the data, and the device.
 
-    grant holds the resources that the task may use. common is the result of the node's `common`, if it is
-    known.
+    kind says whether models run stacked (many at once) or looped (one by one). common is the result of
+    Node.common; without it, the node reads these inputs itself. grant holds the resources that the task may
+    use.
     """
 
     start: int
@@ -104,7 +105,7 @@ class Work:
 
     @property
     def feed(self) -> Feed:
-        """The examples on the device, all of them or batch by batch; opened on first use."""
+        """The examples on the device, held as a whole or read batch by batch; opened on first use."""
         return self._opened[0]
 
     @property
@@ -127,24 +128,25 @@ class Node(ABC):
 
     Units 0 to n_units are computed in shards of shard_size.
 
-    The class states the facts of its stage: title, entry, and as properties its rank and its child run. They
-    are listed nowhere else. The facts about a node are in its fields; no code takes a key apart. forget_set
-    is the label of the forget set that the table is for, None if it is for all of them. model_role is the
-    role whose model and recipe belong to the models that compute runs. It is None if these are the
-    experiment's, or if no models are run.
+    The class holds all facts about its stage, such as the title, the rank and the child run. The fields hold
+    all facts about the node, so no code takes a key apart. forget_set is the label of the forget set that the
+    table is for, None if the table is for all of them. model_role is a role: the models that compute runs
+    have the recipe that the config gives this role. If it is None, the recipe is that of the experiment, a
+    field of the node, or not needed.
     """
 
     # The stage's folder in the store; part of the identity.
     stage: ClassVar[str]
     # The text on progress bars.
     title: ClassVar[str]
-    # The entry that computes the stage, as in `python -m jobs.ENTRY`.
+    # The stage of the command line that includes this stage, as in `dmm run --only ENTRY`.
     entry: ClassVar[str]
-    # The key below `resources` that holds the resources of a task of the stage.
+    # The key below `resources` in the config that holds the resources of a task of the stage.
     resources_key: ClassVar[str] = "compute"
     unit: ClassVar[str] = "members"
     trains: ClassVar[bool] = False
-    # Whether the node has many similar shards that share a large input. An executor may stream them.
+    # Whether the node has many similar shards that share a large input. An executor may then send them all to
+    # workers that hold this input, see `common`.
     streams: ClassVar[bool] = False
     # Whether compute reads the experiment's examples. If not, a change of the examples does not affect the
     # node.
@@ -161,9 +163,9 @@ class Node(ABC):
 
     @property
     def slug(self) -> str:
-        """The name of the folder before its digests.
+        """The beginning of the name of the table's folder; the digest of the question follows.
 
-        It is the plug-in or the role, never a label that a user chose.
+        It is the name of a plug-in, a role or the stage, never a label that a user chose.
         """
         named = plugin_name(self.plugins()[-1]) if self.plugins() else self.stage
         return re.sub(r"[^A-Za-z0-9_]+", ".", named)
@@ -198,6 +200,7 @@ class Node(ABC):
     def cost_key(self) -> str | None:
         """A key that is shared by all tables whose units take about equally long.
 
+        Seconds measured for one of these tables decide how many units a shard of the others has. The key is
         None if a unit takes almost no time.
         """
         return None
@@ -215,9 +218,9 @@ class Node(ABC):
         """
 
     def circumstances(self) -> dict[str, Any]:
-        """Return JSON-ready settings that change the answer but not the question.
+        """Return JSON-ready values that are part of the version of the table but not of its question.
 
-        If they change, an existing table is stale rather than unrelated.
+        If they change, an existing table counts as stale. If settings change, it counts as another table.
         """
         return {}
 
@@ -226,18 +229,18 @@ class Node(ABC):
         """Return the plug-ins whose revisions the content depends on."""
 
     def file_readers(self) -> tuple[Plugin, ...]:
-        """Return the plug-ins whose files compute reads and that are not part of the data."""
+        """Return the plug-ins whose files compute reads, except plug-ins whose files count as data."""
         return tuple(plugin for plugin in self.plugins() if not plugin.reads_data and any(paths_in(plugin)))
 
     def unit_contents(self, start: int, stop: int) -> tuple[str, ...]:
-        """Return a digest of the files of each of units start to stop.
+        """Return one digest for each of units start to stop, over the files of that unit.
 
-        It is empty if units have no files of their own.
+        The result is empty if units have no files of their own.
         """
         return ()
 
     def at_work(self) -> tuple[Plugin, ...]:
-        """Return the plug-ins whose code compute runs."""
+        """Return the plug-ins whose code compute runs; errors in their code are reported with their names."""
         return tuple(value for value in vars(self).values() if isinstance(value, Plugin))
 
     @abstractmethod
@@ -245,9 +248,9 @@ class Node(ABC):
         """Return the parents by the names under which compute reads them."""
 
     def common(self, work: Work) -> Any:
-        """Return what all shards of a streaming node read alike, so that a machine holds it only once.
+        """Return the input that all shards of a streaming node share, so that a machine holds it only once.
 
-        work names no units.
+        It reaches compute as Work.common. work has no units.
         """
         return None
 

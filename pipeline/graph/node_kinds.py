@@ -1,7 +1,7 @@
 """The table of all kinds of nodes, in the order of their stages.
 
-The names of stages and the entries that compute them are read from it. A new stage is one class and one line
-in NODES.
+The names of stages and of entries are read from this table. To add a stage, write one class and add one line
+to NODES.
 """
 
 from collections.abc import Iterable
@@ -66,9 +66,9 @@ def by_title(nodes: Iterable[Node]) -> dict[str, list[Node]]:
 def entries() -> dict[str, tuple[str, ...]]:
     """Return the stages of each entry; all entries in order are a whole run.
 
-    Every stage rests on stages of the same entry or of earlier entries. Oracles and focused models are
-    trained when their forget sets are known. Some sets are known only when the full models are trained, so
-    all these models share an entry.
+    An entry is a stage of the command line, such as `train` in `dmm run --only train`. Its stages need only
+    stages of the same entry or of earlier ones. Forget sets and all populations share an entry: some sets are
+    known only after the full models are trained, and oracles and focused models wait for their sets.
     """
     found: dict[str, dict[str, None]] = {}
     for node in NODES:

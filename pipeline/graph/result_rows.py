@@ -25,9 +25,10 @@ class Spending:
     """Costs before unlearning, in trainings of one model on all points ("retrainings").
 
     datamodel is the cost of all models that effects are learnt from; n_requests share it. focused is the cost
-    of the models trained for one request alone. Each request asks n_models models to forget. proxies: the
-    roles of models that effects are learnt from, but whose architecture or recipe differs from that of the
-    models that unlearn. Training one of them counts as one retraining, however long it takes.
+    of the models trained for one request alone. Each request asks n_models models to forget. epochs and
+    n_train describe one retraining. proxies: the roles of models that effects are learnt from, but whose
+    architecture or recipe differs from that of the models that unlearn. Here a training of such a model on
+    all points counts as one retraining, however long it takes.
     """
 
     datamodel: float
@@ -39,29 +40,31 @@ class Spending:
     proxies: tuple[str, ...] = ()
 
     def fraction(self, samples: float) -> float:
-        """Return the samples used in gradient evaluations as a fraction of one retraining."""
+        """Return a number of samples used in gradient evaluations, as a fraction of one retraining."""
         return samples / (self.epochs * self.n_train)
 
     def shared(self, unlearner: Unlearner) -> float:
         """Return the cost that one request adds before unlearning begins.
 
-        This is its share of the datamodel and its focused models, or a true oracle.
+        If the unlearner needs effects, this is the request's share of the datamodel plus its focused models.
+        If it needs true oracles, one retraining is added.
         """
         effects = self.datamodel / self.n_requests + self.focused if "effect" in unlearner.needs else 0.0
         return effects + (1.0 if "oracle" in unlearner.needs else 0.0)
 
     def break_even(self, n_models: int) -> float | None:
-        """Return from how many requests on all this costs less than retraining; None if it never does.
+        """Return the number of requests from which on the datamodel costs less than retraining, or None.
 
-        Each request is for n_models models. Moving the weights of each model costs a few hundredths of a
-        retraining on top.
+        A request retrains n_models models, or it trains focused models instead and shares the datamodel. None
+        if the focused models alone cost as much as retraining. The cost of unlearning itself, a few
+        hundredths of a retraining for each model, is left out.
         """
         return self.datamodel / (n_models - self.focused) if n_models > self.focused else None
 
     def by_time(self, populations: Sequence[PopulationContent]) -> float | None:
         """Return the cost of the datamodel in retrainings, with proxies counted by their measured time.
 
-        None if a time is not known.
+        populations are rows with measured seconds. The result is None if one of these times is not known.
         """
         rows = {row.role: row for row in populations}
         full, proxies = rows["full"], [rows[role] for role in self.proxies]
@@ -74,7 +77,7 @@ class Spending:
 def bounds_of(unlearners: Mapping[str, Unlearner]) -> list[str]:
     """Return the labels of unlearners that need true oracles.
 
-    No user has such a method, so they are never marked as the best.
+    Nobody who has oracles needs to unlearn, so these methods only show a bound and are never marked as best.
     """
     return [label for label, unlearner in unlearners.items() if "oracle" in unlearner.needs]
 
@@ -83,7 +86,8 @@ def bounds_of(unlearners: Mapping[str, Unlearner]) -> list[str]:
 class Result:
     """The result of one unlearner on one forget set.
 
-    judged holds the verdict of each judge by its label, the headline first. cost is the cost of a request.
+    judged holds the verdict of each judge by its label, the headline first. cost is the cost of one request.
+    snapshots are the models along the way, in order, if the unlearner takes any.
     """
 
     unlearner: str
@@ -128,8 +132,9 @@ def results_table(
 ) -> Table:
     """Return the headline of every judge for each result, with the best of each column marked.
 
-    The values of retrained models stand beside them. bounds: labels of unlearners that need true oracles;
-    they are never marked. first_splits: only the most important split of each judge has a column.
+    In brackets beside each value is the value of independent retrained models. bounds: labels of unlearners
+    that need true oracles; they are never marked. first_splits: only the most important split of each judge
+    has a column.
     """
     columns = score_columns(results[0].judges, [result.scores for result in results]) if results else []
     if first_splits:
@@ -220,7 +225,8 @@ def _no_keys(scores: Scores) -> dict[str, Any]:
     return {}
 
 
-# Keys of `--json` that are kept. New values stand under `scores` alone.
+# The functions that give rows of `--json` their older keys, by judge. These keys are kept for users. New
+# values are only under `scores`.
 _KEYS: Mapping[str, Callable[[Scores], dict[str, Any]]] = {
     KlomJudge.name: _klom_keys,
     AccuracyJudge.name: _accuracy_keys,

@@ -39,9 +39,10 @@ from pipeline.training.sizing import (
     memory_granted,
 )
 
-# The cache of this process. A listing in it is used only to skip shards that exist already.
+# Listings of folders that this process has read. They are used only to skip shards that exist already.
 _LISTINGS = ListingCache()
-# The path of the recorded choice for the models and the recipe of a folder, by folder and device.
+# By folder and device: the model and the recipe of the task, and the path in the store of the file that
+# records how such models run (see `_ensemble`).
 _DECISIONS: dict[tuple[str, str], tuple[Model, Recipe, str]] = {}
 
 
@@ -49,10 +50,10 @@ _DECISIONS: dict[tuple[str, str], tuple[Model, Recipe, str]] = {}
 class Task:
     """Units start to stop of a node, to be written to a folder of the store.
 
-    The store is at store_uri and carries store_mark. recipe is that of the models that the node runs; it
-    decides how they run here. contents holds the content of the files of the node's plug-ins when the folder
-    was named, see Graph.contents_of. unit_contents holds the content of the files of each unit, see
-    Node.unit_contents.
+    The store is at store_uri; store_mark is the content of its mark, by which a worker checks that it sees
+    the same store. recipe is the recipe of the models that the node runs, see Node.model_role. contents holds
+    digests of the files of the node's plug-ins when the folder was named, see Graph.contents_of.
+    unit_contents holds a digest of the files of each unit, see Node.unit_contents.
     """
 
     node: Node
@@ -65,7 +66,8 @@ class Task:
     recipe: Recipe
     contents: Mapping[str, str] = field(default_factory=dict)
     unit_contents: tuple[str, ...] = ()
-    # Whether the shard existed before. It then keeps its range, so tables computed from it stay valid.
+    # Whether a shard of this range existed before. The task is then not divided, so that tables computed from
+    # the old shard stay valid.
     is_remade: bool = False
 
     def __str__(self) -> str:
@@ -81,7 +83,7 @@ class Task:
 
 
 def open_store(task: Task) -> Store:
-    """Return the task's store; raises StoreUnseenError if this machine does not share it."""
+    """Return the task's store; raises StoreUnseenError if this machine does not see it."""
     if task.store_mark is not None:
         check_visible(task.store_uri, task.store_mark)
     return Store(task.store_uri, mark=task.store_mark)
@@ -95,12 +97,12 @@ def compute_task(
     *,
     open_store: Callable[[Task], Store] = open_store,
 ) -> dict[str, Any]:
-    """Compute one shard, write it, and return {"seconds", "made"}; everything large stays with the worker.
+    """Compute one shard, write it to the store, and return {"seconds", "made"}.
 
-    common is the result of `read_common`. A worker that computes many shards of one node passes it; without
-    it the shard reads its own inputs. If another run wrote the shard while this task waited, the shard is
-    left as it is. open_store opens the task's store; pass another function to put other Files under the
-    store.
+    If another run wrote the shard while this task waited, nothing is computed and "made" is False. common is
+    the result of `read_common`. A worker that computes many shards of one node passes it; without it the node
+    reads its inputs for this shard. open_store opens the task's store; a test may pass a function that opens
+    an unreliable one.
     """
     begun = time.perf_counter()
     store = open_store(task)
@@ -175,15 +177,15 @@ def _changed(what: str) -> DataError:
 def _limit_memory(device: str, num_gpus: float) -> None:
     """Limit this process to its part of a GPU's memory.
 
-    Ray lends a part, but lets the first process take all of the memory. Tasks reuse processes, so an earlier
-    limit is lifted too.
+    Ray assigns parts of a GPU to tasks, but does not limit the memory of a process. A process may have run a
+    task with another limit before, so each task on a GPU sets its own limit.
     """
     if device.startswith("cuda") and num_gpus:
         torch.cuda.set_per_process_memory_fraction(min(1.0, num_gpus), device)
 
 
 def read_common(task: Task, examples: Examples, device: str) -> Any:
-    """Return what all shards of the task's node read alike; None if there is nothing."""
+    """Return the input that all shards of the task's node share, see Node.common; None if there is none."""
     grant = task.node.resources.grant
     work = Work(
         start=0,
@@ -203,15 +205,17 @@ def read_common(task: Task, examples: Examples, device: str) -> Any:
 def _libraries(n_modules: int) -> threadpoolctl.ThreadpoolController:
     """Return a controller of the threads of all libraries loaded so far.
 
-    Searching the libraries takes 4 ms, and only an import adds more.
+    Finding the libraries takes 4 ms, so the result is cached. Only an import loads more libraries, so the
+    key of the cache is n_modules, the number of imported modules.
     """
     return threadpoolctl.ThreadpoolController()
 
 
 def computing_environment(device: str) -> dict[str, Any]:
-    """Return everything that bits may depend on, apart from the inputs.
+    """Return the host, the device, the CPU's abilities and the versions that compute a shard, and the time.
 
-    Bit-for-bit equality is promised within one such environment.
+    The bits of a shard may depend on these as well as on its inputs, so bit-for-bit equality is promised only
+    within one such environment.
     """
     return {
         "host": platform.node(),
@@ -228,15 +232,15 @@ def versions() -> dict[str, str]:
 
 
 def _ensemble(task: Task, store: Store, examples: Examples, device: str) -> tuple[Kind, str, int]:
-    """Return how members run, why, and how many points are evaluated at once.
+    """Return how members run (stacked or looped), why, and how many points are evaluated at once.
 
-    The first task decides this once for a recipe and a kind of device, so that oracles and unlearned models
-    never differ in it.
+    The first task with a model, a recipe and a kind of device decides this, and the store records it, so that
+    oracles and unlearned models run alike. An unlearner whose descent cannot be stacked is looped anyway.
     """
     node = task.node
     if not isinstance(node, Population | Unlearn | Evaluated):
         return "looped", "no models are run", _recorded_batch(task, store, examples, device)
-    # The task's recipe is that of the models that the node runs; a proxy has its own.
+    # A Population may train a proxy with a recipe of its own, which task.recipe does not know.
     recipe = node.recipe if isinstance(node, Population) else task.recipe
     path = _decision(task, node.model, recipe, examples, device)
     decided = store.decided(path)
@@ -256,24 +260,24 @@ def _ensemble(task: Task, store: Store, examples: Examples, device: str) -> tupl
 
 
 def _recorded_batch(task: Task, store: Store, examples: Examples, device: str) -> int:
-    """Return the evaluation batch that was chosen when the models that a node reads were trained."""
+    """Return the number of points evaluated at once that is recorded for the models that a node reads."""
     model = getattr(task.node, "model", None)
     decided = None if model is None else store.decided(_decision(task, model, task.recipe, examples, device))
     return (decided or {}).get("evaluation_batch", EVALUATION_BATCH)
 
 
 def _decision(task: Task, model: Model, recipe: Recipe, examples: Examples, device: str) -> str:
-    """Return the path of the recorded choice for a model, a recipe and a kind of device.
+    """Return the path in the store of the file that records how models run, see `_ensemble`.
 
-    Consecutive shards share a folder, so the last answer is kept: describing models and recipes takes longer
-    than a look-up.
+    The path depends on the model, the recipe, the shape of the data and the kind of device. It is cached for
+    each folder, because many shards share a folder and a digest takes longer than a look-up.
     """
     asked = (task.folder, device)
     known = _DECISIONS.get(asked)
     if known is None or known[:2] != (model, recipe):
         about = [identity(model), identity(recipe), list(examples.input_shape), examples.n_classes]
-        # CPUs add nothing to the path, because there were only CPUs when the choice did not depend on the
-        # device.
+        # The path for CPUs names no device, so that choices are found which earlier releases recorded: these
+        # ran on CPUs only.
         kind = [torch.cuda.get_device_name(device)] if device.startswith("cuda") else []
         known = _DECISIONS[asked] = (model, recipe, f"ensembles/{digest(about + kind)}.json")
     return known[2]

@@ -1,1 +1,1 @@
-"""From the config of an experiment to its nodes."""
+"""Builders of the nodes of an experiment from its config."""

@@ -25,9 +25,10 @@ from pipeline.graph.nodes.lds_curve import SHARES, CurveNode
 
 
 def attribution(experiment: Experiment, examples: Examples) -> Iterator[Node]:
-    """Yield the nodes of attribution, up to the effects of the forget sets and the points shown of them.
+    """Yield the nodes that fit, score and use datamodels, parents first.
 
-    There are none if no unlearner needs effects and nothing is to be scored.
+    The last ones hold the predicted effect of each forget set, and the influences that the report shows. If
+    no datamodels are fitted, see `attributes`, there are no nodes.
     """
     if not attributes(experiment):
         return
@@ -101,7 +102,7 @@ def forget_curve(experiment: Experiment, examples: Examples) -> Iterator[ForgetC
 
 
 def estimator_outputs(experiment: Experiment, examples: Examples) -> frozenset[str]:
-    """Return the outputs that datamodels can be made of.
+    """Return the kinds of outputs that datamodels can be fitted to: `logits`, `margins` or both.
 
     Raises ConfigError if an unlearner needs effects on logits and there are only margins.
     """
@@ -139,7 +140,7 @@ def _learning(experiment: Experiment, examples: Examples) -> dict[str, Any]:
 
 
 def _guidance(experiment: Experiment) -> dict[str, str]:
-    """Return the fields of the nodes that draw effects towards a guide."""
+    """Return the fields by which nodes find the estimator's guide, see `Guide`; empty if it has none."""
     return (
         {} if experiment.estimator.guided_by() is None else {"scout_key": "train/scout", "guide_key": "guide"}
     )

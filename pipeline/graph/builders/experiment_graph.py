@@ -22,15 +22,16 @@ from pipeline.graph.node import Node
 from pipeline.graph.nodes.forget import Forget, freeze
 from pipeline.results.report_content import ReportRenderer
 
-# The digest of an experiment whose data a command does not read and whose content is not known.
+# Stands for the digest of an experiment if the content of its data is not known, because the command reads no
+# inputs.
 UNKNOWN = "unknown"
 
 
 def build_graph(experiment: Experiment, examples: Examples, *, draw_report: ReportRenderer) -> Graph:
     """Return the graph of an experiment; draw_report draws its report.
 
-    If the inputs of examples are not read, no other inputs are read either. Raises ConfigError or DataError
-    for every mistake that can be found before anything is computed.
+    If examples hold no inputs, as in `dmm status`, the inputs of other data sets are not read either. Raises
+    ConfigError or DataError for every mistake that can be found before anything is computed.
     """
     # Workers run in other folders, so nodes need absolute paths. The config keeps its paths as they were
     # written.

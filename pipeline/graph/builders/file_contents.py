@@ -8,9 +8,9 @@ from pipeline.graph.costs import roles_used
 
 
 def contents_used(experiment: Experiment, *, reads_inputs: bool) -> list[str]:
-    """Return the content of every plug-in that names files; sources are read role by role.
+    """Return digests of the files used: of each plug-in that names files, and of each population of a source.
 
-    Only those models of a source that are used count. Judges are left out, because they are not part of the
+    Of a source, only the models that are used count. Judges are left out, because they are not part of the
     identity of an experiment. Without reads_inputs, raises InputsNotReadError if the content of a data set is
     not known. Raises ConfigError or DataError if a source cannot be read.
     """

@@ -17,7 +17,8 @@ from pipeline.graph.nodes.train_further import TrainFurther
 from pipeline.graph.reading.stored_outputs import SourcedWeights
 from pipeline.unlearning.unlearner import Unlearner
 
-# The oracles among the populations that are trained further. It has a colon, so no method has this label.
+# The name of the oracles among the populations that a judge trains further. Labels of methods have no colon,
+# so none of them equals this name.
 ORACLE = ":oracle"
 
 
@@ -27,14 +28,14 @@ def keeps_states(experiment: Experiment) -> bool:
 
 
 def shared_models(experiment: Experiment) -> Iterator[Node]:
-    """Yield the populations that judges need once for all forget sets."""
+    """Yield the populations that are trained only for judges and that all forget sets share."""
     for label, judge in experiment.judges.items():
         for name, key in population_keys(label, judge, None).items():
             yield _population(experiment, judge, name, key, None)
 
 
 def judged_floor(experiment: Experiment, forget_set: str) -> Iterator[Node]:
-    """Yield the populations that judges need for one forget set, and their verdicts on the floor.
+    """Yield the populations that are trained for judges of one forget set, and the verdicts on the floor.
 
     The floor is a second group of oracles.
     """
@@ -49,9 +50,9 @@ def judged_floor(experiment: Experiment, forget_set: str) -> Iterator[Node]:
 
 
 def judged_unlearning(experiment: Experiment, method: str, forget_set: str) -> Iterator[Node]:
-    """Yield the verdict of each judge on a method.
+    """Yield the verdict of each judge on a method and a forget set.
 
-    A judge that lacks what it needs is left out, see not_judged.
+    Judges that lack an input that they need are left out, see why_not_judged.
     """
     for label, judge in experiment.judges.items():
         if why_not_judged(experiment, judge, method, forget_set) is None:
@@ -59,10 +60,10 @@ def judged_unlearning(experiment: Experiment, method: str, forget_set: str) -> I
 
 
 def can_judge(judge: Judge, unlearner: Unlearner) -> bool:
-    """Return whether a judge finds the weights that it needs.
+    """Return whether the weights that a judge needs exist for the models of an unlearner.
 
-    A method that predicts outputs has no weights. A method that does nothing has the weights that it began
-    with.
+    An unlearner that only predicts outputs makes no weights. The models of one that does nothing keep the
+    weights that they started with.
     """
     return not judge.needs_states or unlearner.moves_weights or not unlearner.needs
 
@@ -83,7 +84,7 @@ def check_judged(experiment: Experiment) -> None:
 
 
 def not_judged(experiment: Experiment) -> list[str]:
-    """Return in words which methods a judge leaves out, and why."""
+    """Return sentences on the methods that each judge leaves out, with the reason."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for label, judge in experiment.judges.items():
         for method in experiment.unlearners:
@@ -98,7 +99,7 @@ def not_judged(experiment: Experiment) -> list[str]:
 
 
 def why_not_judged(experiment: Experiment, judge: Judge, method: str, forget_set: str) -> str | None:
-    """Return why a judge cannot judge a method, or FLOOR, on a forget set; None if it can."""
+    """Return why a judge cannot judge a method, or the floor (FLOOR), on a forget set; None if it can."""
     unlearner = experiment.unlearners.get(method)
     if unlearner is not None and not can_judge(judge, unlearner):
         return "it needs the weights of unlearned models, and this method changes none"
@@ -123,7 +124,7 @@ def why_not_judged(experiment: Experiment, judge: Judge, method: str, forget_set
 
 
 def judged_at_the_end_alone(experiment: Experiment) -> list[str]:
-    """Return in words which methods have snapshots that a judge does not judge, and why."""
+    """Return sentences on judges that judge only the results of a method and not its snapshots."""
     said = "judge {!r} judges the result of {!r} alone and not its snapshots: it trains the models further"
     treating = [label for label, judge in experiment.judges.items() if judge.treatment() is not None]
     return [
@@ -135,7 +136,10 @@ def judged_at_the_end_alone(experiment: Experiment) -> list[str]:
 
 
 def population_keys(label: str, judge: Judge, forget_set: str | None) -> dict[str, str]:
-    """Return the keys of a judge's populations by name: those of one forget set, or those of all sets."""
+    """Return the keys of a judge's populations by name.
+
+    They are the populations of one forget set, or for None those that all forget sets share.
+    """
     wanted = judge.populations()
     ending = "" if forget_set is None else f"/{forget_set}"
     own = {
@@ -150,7 +154,8 @@ def _population(experiment: Experiment, judge: Judge, name: str, key: str, forge
     about: dict[str, Any] = (
         {} if forget_set is None else {"forget_key": f"forget/{forget_set}", "forget_set": forget_set}
     )
-    # Labels are not part of seeds, so two labels of one judge share their models.
+    # The role, which seeds depend on, names the judge's plug-in and not its label. So two labels of one judge
+    # share their models.
     role = f"{plugin_name(judge).replace(':', '.')}.{name}"
     about |= {"keep_fraction": models.keep_fraction, "saves_states": models.keeps_states}
     return population(experiment, key, role, models.n_models, **about)
@@ -192,9 +197,9 @@ def _start_role(experiment: Experiment, method: str) -> str:
 
 
 def _weights(experiment: Experiment, method: str, judged_key: str, forget_set: str) -> Start:
-    """Return where the weights of a method's models are.
+    """Return the table or source with the weights of a method's models, or of the floor.
 
-    If a method moves no weights, they are those of the models that it starts from.
+    If the method moves no weights, these are the weights of the models that it starts from.
     """
     unlearner = experiment.unlearners.get(method)
     start = start_at(experiment, "floor" if unlearner is None else unlearner.start, forget_set)
@@ -208,9 +213,9 @@ def _weights(experiment: Experiment, method: str, judged_key: str, forget_set: s
 def _sources(
     experiment: Experiment, judged: Start, before: Start | None, forget_set: str
 ) -> dict[str, SourcedWeights]:
-    """Return the sources of the weights that a judge reads, by the name of the models.
+    """Return the sources of the weights that a judge reads, by the names `judged`, `oracle` and `start`.
 
-    Weights in the store are left out.
+    Models whose weights are in the store are left out.
     """
     found = {"judged": judged, "oracle": start_at(experiment, "oracle", forget_set), "start": before}
     return {
@@ -236,7 +241,7 @@ def _treated_key(label: str, population: str, forget_set: str) -> str:
 def _treated(
     experiment: Experiment, label: str, judge: Judge, population: str, start: Start, forget_set: str
 ) -> Iterator[Node]:
-    """Yield the models of one side, trained further by the judge's treatment."""
+    """Yield the models of one side after the judge's treatment; nothing if the judge has no treatment."""
     treatment = judge.treatment()
     if not isinstance(treatment, Unlearner):
         return

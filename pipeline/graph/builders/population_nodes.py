@@ -15,7 +15,7 @@ from pipeline.graph.nodes.views import ViewsOfPoints
 
 
 def populations(experiment: Experiment) -> Iterator[Node]:
-    """Yield what is trained once for all forget sets, and the groups and views of points for attribution."""
+    """Yield the populations that all forget sets share, and the groups and views of points if needed."""
     wanted, used = experiment.populations, roles_used(experiment)
     yield models(experiment, "full")
     if "scout" in used:
@@ -41,10 +41,10 @@ def populations(experiment: Experiment) -> Iterator[Node]:
 def models(
     experiment: Experiment, role: str, label: str | None = None, *, saves_states: bool = False, **options: Any
 ) -> Node:
-    """Return the models of a role, or for oracles those of a forget set.
+    """Return the node of the models of a role; for oracles, label is the label of the forget set.
 
-    They are trained here with options, or read from a source. Weights are kept if the settings of the role or
-    saves_states say so.
+    The models are read from a source, or trained here; options are then further fields of Population. Weights
+    are kept if keep_states of the role or saves_states is true.
     """
     found, wanted = sourced(experiment, role, label), experiment.populations.of(role)
     if found is not None:
@@ -62,7 +62,7 @@ def models(
 
 
 def _looks(experiment: Experiment) -> Iterator[Node]:
-    """Yield the tables of what scouts see in the data."""
+    """Yield the tables that are computed from the scouts' features: groups and views of points, if needed."""
     about: dict[str, Any] = {
         "model": model_of(experiment, "scout"),
         "model_role": "scout",
@@ -78,9 +78,9 @@ def _looks(experiment: Experiment) -> Iterator[Node]:
 
 
 def focused_keys(experiment: Experiment, label: str) -> dict[str, str]:
-    """Return the keys of the models with and without a forget set that are compared.
+    """Return the keys of the populations with and without a forget set, by role; empty if none are focused.
 
-    If they keep all other points, the models with the set are the full models.
+    With keep_fraction 1 the models with the set are the full models.
     """
     focused = experiment.populations.focused
     if focused is None:
@@ -90,7 +90,7 @@ def focused_keys(experiment: Experiment, label: str) -> dict[str, str]:
 
 
 def focused_pairs(experiment: Experiment, label: str) -> Iterator[Population]:
-    """Yield the populations that are trained to compare models with and without one forget set."""
+    """Yield the focused populations of a forget set; full models are left out, as they exist already."""
     focused = experiment.populations.focused
     for role, key in focused_keys(experiment, label).items():
         if focused is not None and key != "train/full":
@@ -103,7 +103,7 @@ def focused_pairs(experiment: Experiment, label: str) -> Iterator[Population]:
 
 
 def population(experiment: Experiment, key: str, role: str, n_models: int, **options: Any) -> Population:
-    """Return one population of models of the experiment."""
+    """Return the node of a population that is trained here; options are further fields of Population."""
     return Population(
         key=key,
         role=role,

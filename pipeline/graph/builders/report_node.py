@@ -32,7 +32,8 @@ from pipeline.graph.nodes.train_further import TrainFurther
 from pipeline.graph.nodes.unlearn import Unlearn
 from pipeline.results.report_content import ReportRenderer
 
-# The page's names of tables that exist once for the experiment, or once for each forget set.
+# The names under which the page reads tables of these kinds. The experiment, or each forget set, has one such
+# table.
 _NAMES: Mapping[type[Node], str] = {
     ScoreNode: "score",
     CurveNode: "curve",
@@ -83,7 +84,7 @@ def _shown(experiment: Experiment, nodes: Iterable[Node]) -> Iterator[tuple[str,
 
 
 def _name_of(experiment: Experiment, node: Node, *, shows_time: bool) -> str | None:
-    """Return the name under which the page reads a node, without the forget set; None if it does not.
+    """Return the page's name for a node, without the forget set; None if the page does not read the node.
 
     With shows_time the page shows the time of every population that is trained here.
     """
@@ -106,9 +107,9 @@ def _name_of(experiment: Experiment, node: Node, *, shows_time: bool) -> str | N
 
 
 def _row_of(experiment: Experiment, node: Models) -> str:
-    """Return the role of the row that counts a population.
+    """Return the name of the row that counts a population, in the page's table of populations.
 
-    Focused models have one row and two tables.
+    The two focused populations share the row `focused`, so a suffix distinguishes their names.
     """
     if node.role in (FOCUSED_IN, FOCUSED_OUT):
         return f"focused/{node.role}"

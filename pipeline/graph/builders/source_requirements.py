@@ -1,4 +1,4 @@
-"""Which populations come from sources, what is read of them, and what they lack."""
+"""The populations that come from sources: what is read of each source, and what a source lacks."""
 
 import contextlib
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from pipeline.graph.nodes.imported import MASKED, Evaluated, Imported, check_for
 from pipeline.sources.base import ModelSource, check_apart, check_first
 from pipeline.training.ensemble import Builder
 
-# What a source may lack, and what would supply it.
+# For each thing that a source may lack, what would supply it.
 REMEDIES = {
     "masks": "a source with masks, such as madrylab, or checkpoints with `masks`",
     "states": "a source with weights, such as a folder with the models' checkpoints, or models trained here",
@@ -31,7 +31,7 @@ _APART = {("subset", "designed"), ("subset", "heldout"), ("designed", "heldout")
 
 
 class FromSource(NamedTuple):
-    """A population from a source; label is that of its forget set, None if it has none."""
+    """A population from a source; label is the label of its forget set, None for populations without one."""
 
     role: str
     label: str | None
@@ -40,7 +40,7 @@ class FromSource(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The key of its table."""
+        """The key of the population's table."""
         return f"train/{self.role}" if self.label is None else f"train/{self.role}/{self.label}"
 
 
@@ -56,7 +56,7 @@ def sourced(experiment: Experiment, role: str, label: str | None = None) -> From
 
 
 def source_of(experiment: Experiment, role: str, label: str | None = None) -> ModelSource | None:
-    """Return the source of a role's weights; None if they are beside the shards."""
+    """Return the source of a role's models; None if they are trained here and weights are in the store."""
     found = sourced(experiment, role, label)
     return None if found is None else found.source
 
@@ -88,10 +88,10 @@ def sourced_node(experiment: Experiment, found: FromSource) -> Imported:
 
 
 def outputs_read(experiment: Experiment, found: FromSource) -> Literal["logits", "margins", "states"]:
-    """Return the outputs of a population: the source's logits, logits from its weights, or its margins.
+    """Return what the outputs of a population are made from: the source's logits, margins or weights.
 
-    Margins are read if nothing needs logits. Weights are evaluated if the source does not offer the needed
-    outputs beside them. Raises DataError if there are no outputs.
+    Margins are read only if nothing needs logits. Logits are computed from weights (`states`) if the source
+    offers weights but not the needed outputs. Raises DataError if it offers none of these.
     """
     offers, wants_logits = found.source.offers(), reads_logits(experiment, found.role)
     if "logits" in offers and (wants_logits or "margins" not in offers):
@@ -104,7 +104,7 @@ def outputs_read(experiment: Experiment, found: FromSource) -> Literal["logits",
 
 
 def what_is_read(experiment: Experiment, found: FromSource) -> frozenset[str]:
-    """Return what is read of a source for a role: outputs, and masks and weights if something needs them."""
+    """Return what is read of a source for a role: outputs, and masks and weights only if they are needed."""
     offers, needed = found.source.offers(), {what for what, _ in needed_of(experiment, found.role)}
     kinds = {"logits", "margins", "states"} & offers
     outputs = {outputs_read(experiment, found)} if kinds else set()

@@ -15,8 +15,8 @@ from pipeline.unlearning.unlearner import Unlearner
 class Start(NamedTuple):
     """The models that unlearning starts from.
 
-    role: what the models are used for. key: the key of their table. n_models: how many there are. source:
-    where their weights come from, or None if they are trained here.
+    role: their role, such as `full`. key: the key of their table. model: their architecture. source: the
+    source of their weights, or None if they are trained here.
     """
 
     role: str
@@ -27,7 +27,7 @@ class Start(NamedTuple):
 
 
 def start_of(experiment: Experiment, unlearner: Unlearner, label: str) -> Start:
-    """Return the start of an unlearner on the forget set with this label."""
+    """Return the models that an unlearner starts from, for the forget set with this label."""
     return start_at(experiment, unlearner.start, label)
 
 
@@ -46,7 +46,7 @@ def start_at(experiment: Experiment, role: str, label: str) -> Start:
 
 
 def fields_of(experiment: Experiment, unlearner: Unlearner, start: Start, forget_set: str) -> dict[str, Any]:
-    """Return the fields of a node that runs an unlearner on these models for one forget set.
+    """Return the fields of a node that runs an unlearner on the models of start for one forget set.
 
     forget_set is the label of the set.
     """

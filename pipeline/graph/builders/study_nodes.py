@@ -21,7 +21,8 @@ def studies(experiment: Experiment, *, reads_inputs: bool = True) -> Iterator[St
             resources=experiment.resources.compute,
             reads_inputs=reads_inputs,
         )
-        # A study of the user may yield its nodes one after the other, so its code runs inside this block.
+        # nodes() may be a generator, whose code runs only while the list is made. So the list is made in this
+        # block, which reports errors in that code.
         with named_failures((study,)):
             nodes = list(study.nodes(place))
         for node in nodes:

@@ -53,7 +53,7 @@ class EasyDubWriter:
     def write(self, place: EasyDubLayout, exported: Exported) -> dict[str, int]:
         """Write the folder and return how many models and files it holds.
 
-        Raises DataError if it exists and is not empty.
+        Raises DataError if the folder exists and is not empty.
         """
         with _unfinished(place.root) as half:
             inside = EasyDubLayout(root=half, dataset=place.dataset, model=place.model, epoch=place.epoch)
@@ -70,7 +70,7 @@ class EasyDubWriter:
         return np.arange(self.n_train, len(self.labels))
 
     def _parts(self, forget_ids: Mapping[int, Indices]) -> dict[str, Indices]:
-        """Return the rows of each part of the full models; `retain` holds all training points."""
+        """Return the point ids of each part of the full models' outputs; `retain` is all training points."""
         of_sets = {f"forget_{number}": ids for number, ids in forget_ids.items()}
         return {RETAIN: np.arange(self.n_train), VALIDATION: self._validation} | of_sets
 
@@ -81,7 +81,10 @@ class EasyDubWriter:
         tables: Sequence[TableRef],
         rows: Mapping[str, Indices],
     ) -> int:
-        """Write the members of tables, numbered across all tables, and return how many there are."""
+        """Write the members of tables, numbered across all tables, and return how many there are.
+
+        forget_set is the number of the set, None for the full models. rows are the point ids of each part.
+        """
         number = 0
         for table in tables:
             for start in range(0, table.pieces[-1].stop, AT_ONCE):
@@ -129,7 +132,7 @@ def _write(path: Path, content: bytes) -> None:
 
 @contextmanager
 def _unfinished(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder that takes the name of folder once it is complete.
+    """Yield a temporary folder, which is renamed to folder once its content is complete.
 
     Files left by an earlier try are removed. Raises DataError if folder exists and is not empty.
     """

@@ -1,7 +1,7 @@
 """Export of datamodels as a matrix in a file, which other tools and the estimator `file` can read.
 
-The suffix of the file gives the form: .npy, .parquet, or one of the suffixes in BARE. Files with these hold
-only the numbers, in C order, as the files of the method's authors do.
+The suffix of the file gives the form: .npy, .parquet, or one of the suffixes in BARE. Files with a suffix in
+BARE hold only the numbers, in C order, as the files of the method's authors do.
 """
 
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ class Written:
 
 
 def form_of(path: Path, dtype: str) -> Form:
-    """Return the form that the suffix of path gives.
+    """Return the form of file that the suffix of path stands for.
 
     Raises ConfigError if the suffix has no form, or if it names another dtype.
     """
@@ -55,10 +55,10 @@ def form_of(path: Path, dtype: str) -> Form:
 
 
 def write_matrix(path: Path, node: Fitted, work: Work, *, dtype: str) -> Written:
-    """Write what each training point adds to each logit, at the penalty that predicts best, block by block.
+    """Write the weights of node's datamodels (what each training point adds to each logit), block by block.
 
-    An incomplete file has another name. Raises ConfigError if the suffix is not known, and DataError if the
-    file exists already or a weight is beyond dtype.
+    The file gets its name once it is complete. Raises ConfigError if the suffix is not known, and DataError
+    if the file exists already or a weight is beyond dtype.
     """
     form = form_of(path, dtype)
     if path.exists():
@@ -102,7 +102,7 @@ def _fill(array: np.ndarray, node: Fitted, work: Work, dtype: str) -> Iterator[s
 
 @contextmanager
 def _unfinished(path: Path, ending: str) -> Iterator[Path]:
-    """Give a name beside path for an incomplete file; a file that is still there at the end is removed."""
+    """Yield a path beside path for an incomplete file; a file that is still there at the end is removed."""
     half = path.with_name(f".{path.name}.{ending}")
     try:
         yield half

@@ -1,6 +1,6 @@
 """The base of the nodes of attribution.
 
-It reads the models and the outputs that an estimator learns from, from the tables of the graph.
+It reads the tables of the graph that an estimator learns from: masks, seeds and outputs of models, and more.
 """
 
 from collections.abc import Mapping
@@ -31,9 +31,10 @@ from pipeline.training.recipe.objectives import LabelObjective, cross_entropy
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Basis:
-    """The data that every block of outputs is learnt with.
+    """The inputs of a fit that all blocks of outputs share.
 
-    It is the factor, the evidence, and the seed and population of each model.
+    factor holds the estimator's results that do not depend on outputs. evidence holds the masks of the models
+    and further inputs. seeds and populations give the seed and the number of the population of each model.
     """
 
     factor: Arrays
@@ -46,10 +47,10 @@ class Basis:
 class Attribution(Node):
     """The base of the nodes of attribution.
 
-    It holds the estimator, the layout, the subset models that the estimator learns from, and the tables of
-    what scouts see. outputs are those that have datamodels. Without `margins`, the margins of held-out models
-    are computed from their predicted logits. Without `logits`, margins can be scored, but there are no
-    effects to unlearn by.
+    It holds the estimator, the layout, and the keys of the tables that the estimator learns from: subset
+    models, scouts, and groups and views of points. outputs names the kinds of outputs that datamodels are
+    fitted to. Without `margins`, the margins of held-out models are computed from their predicted logits.
+    Without `logits`, margins can be scored, but there are no effects to unlearn by.
     """
 
     entry: ClassVar[str] = "fit"
@@ -135,7 +136,7 @@ class Attribution(Node):
         )
 
     def basis(self, work: Work, factor: Arrays) -> Basis:
-        """Return the basis of every block, from all models."""
+        """Return the inputs that the fits of all blocks share, with all models."""
         seeds = [work.read(name, ["seed"])["seed"] for name in self.subset_keys]
         populations = np.repeat(np.arange(len(seeds)), [len(part) for part in seeds])
         return Basis(
@@ -159,7 +160,8 @@ class Attribution(Node):
     def block(self, work: Work, number: int, values: Logits | Margins, basis: Basis) -> Block:
         """Return a block of logits or margins as the outputs to learn, in float32.
 
-        They are the outputs of the models of basis, without the part that all members of one seed share.
+        values are the outputs of the models of basis. The part that all models of one seed share is removed,
+        because it does not come from the points that they were trained on.
         """
         outputs = values.reshape(len(values), -1).astype(np.float32, copy=False)
         outputs = without_seed_effects(outputs, basis.seeds, basis.populations)

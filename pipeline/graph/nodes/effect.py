@@ -59,9 +59,9 @@ class EffectNode(Fitted):
 
     Rows are points; the columns are `mean` and `standard_error` (n_points, n_classes).
 
-    Standard errors are NaN if the estimator gives none. guide_key names the factor of the estimator's guide,
-    if it has one. focused_keys names the models trained with and without the set, if there are any to correct
-    the datamodel.
+    Standard errors are NaN if the estimator gives none. guide_key is the key of the table with the factor of
+    the estimator's guide, if it has one. focused_keys are the keys of the models trained with and without the
+    set, if there are any; they correct the prediction.
     """
 
     stage: ClassVar[str] = "effect"
@@ -86,7 +86,7 @@ class EffectNode(Fitted):
 
     @override
     def compute(self, work: Work) -> Shard:
-        """Predict the effects, reading the outputs once, and correct them."""
+        """Predict the effects, then correct them by a guide and by focused models, if there are any."""
         forget = work.read("forget")["index"]
         found = [datamodel.effect_of_removing(forget) for _, datamodel in self.datamodels(work)]
         self._check(found, work.examples)

@@ -52,8 +52,9 @@ class VerdictNode(Node):
     """One judge on one method and one forget set.
 
     method is the label of the unlearner, or FLOOR for a second group of oracles. judge_label is the label of
-    the judge. floor_key is the same judge's verdict on FLOOR, from which rows without a reference take
-    theirs; it is None for FLOOR itself. states_key is the table with the judged models' weights, if that is
+    the judge. counts_samples: whether the judged table records the samples used. floor_key is the key of the
+    same judge's verdict on FLOOR, whose values are the references of scores that have none of their own. It
+    is None for FLOOR itself. states_key is the key of the table with the judged models' weights, if that is
     another table. start_key, population_keys and the two treated keys are for judges that need them. weights
     holds the sources of the states of models trained elsewhere.
     """
@@ -152,8 +153,8 @@ class VerdictNode(Node):
     ) -> tuple[JudgedSnapshot, ...]:
         """Return the judge's verdict on each snapshot, in order.
 
-        It is empty if no snapshots were taken. It is also empty if the judge trains models further, because
-        only the results are trained further.
+        The result is empty if no snapshots were taken. It is also empty if the judge trains models further,
+        because only the final models are trained further.
         """
         if self.judge.treatment() is not None:
             return ()
@@ -199,7 +200,8 @@ class Judged:
     used by each model.
 
     points_column names the column with the judge's first values of points; it is None if the judge gives
-    none. snapshots are in order, and the last one is what scores describes. It is empty if none were taken.
+    none. snapshots are in order, and the last one has the same scores as the result. They are empty if none
+    were taken.
     """
 
     scores: Scores

@@ -1,4 +1,4 @@
-"""Nodes of attribution: the factor that all outputs share, the fit of each block, and the score.
+"""Nodes of attribution: the results that all outputs share, the fit of each block of points, and the score.
 
 The score compares predictions with held-out subset models.
 """
@@ -20,7 +20,7 @@ from pipeline.store.store import Shard
 
 @dataclass(frozen=True, kw_only=True)
 class Factor(Attribution):
-    """The part of the fit that all outputs share, computed once."""
+    """The part of the fit that all outputs share, such as a factorisation of the masks, computed once."""
 
     stage: ClassVar[str] = "factor"
     title: ClassVar[str] = "factor masks"
@@ -34,7 +34,7 @@ class Factor(Attribution):
 
 @dataclass(frozen=True, kw_only=True)
 class Fit(Attribution):
-    """What is learnt about each output; unit b is block b of points.
+    """The results of the fit for each output; unit b is block b of points.
 
     Rows are points: (n_points, n_classes, …) for logits, (n_points, …) for margins.
     """
@@ -57,7 +57,7 @@ class Fit(Attribution):
 
     @override
     def compute(self, work: Work) -> Shard:
-        """Fit the logits of each block, and the margins that predict those of held-out models."""
+        """Fit the outputs of each block, and predict the margins of held-out models, if there are any."""
         basis = self.common(work) if work.common is None else work.common
         parts = [self._fit_block(work, block, basis) for block in range(work.start, work.stop)]
         return Shard(columns={name: np.concatenate([part[name] for part in parts]) for name in parts[0]})

@@ -1,6 +1,6 @@
 """The nodes of forget sets.
 
-A rule is resolved to ids, which are then fixed, so everything downstream depends on the ids alone.
+A rule selects ids, which are then stored. All tables that follow depend on these ids, not on the rule.
 """
 
 import contextlib
@@ -27,7 +27,8 @@ from pipeline.store.store import Shard
 class Forget(Node):
     """The resolved ids of one forget set.
 
-    content and ids are those of the rule's files when the graph was built, see `freeze`.
+    content is the digest of the rule's files when the graph was built. ids are the ids that the rule selected
+    then, None if it selects them later; see `freeze`.
     """
 
     stage: ClassVar[str] = "forget"
@@ -87,11 +88,11 @@ class Forget(Node):
 
 
 def freeze(rule: ForgetSet, examples: Examples) -> dict[str, Any]:
-    """Return the content of a rule's files, and the ids if the rule needs only its files.
+    """Return the digest of a rule's files, and the ids if the rule reads files and needs no trained models.
 
     Both are fields of a Forget node. A worker may not see the file, and the file may change before a worker
-    opens it. So the forget set is what was read when the run began, and it is stored under the content that
-    was read then. Raises DataError if the file changes during this call.
+    opens it. So the ids are read when the graph is built, and the digest of the file at that time is part of
+    the table's identity. Raises DataError if the file changes during this call.
     """
     content, ids = rule.content(), None
     if any(paths_in(rule)) and not rule.needs:

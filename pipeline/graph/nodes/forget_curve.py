@@ -1,7 +1,8 @@
 """The node that shows whether more subset models would forget better.
 
-It computes the KLoM of DM-Direct on each forget set with ever larger shares of the models. Unlike LDS this
-needs oracles, so this node waits for them and `curve` does not.
+Datamodels are fitted to ever larger shares of the models. The effect that each predicts is added to the
+outputs of the full models (the method DM-Direct), and KLoM compares the result with oracles. The LDS curve
+needs no oracles, so it is a node of its own, `curve`, which does not wait for them.
 """
 
 from dataclasses import dataclass
@@ -32,8 +33,8 @@ class ForgetCurve(CurveNode):
     """P95 KLoM of forgotten points, in nats, against the number of models; unit i is share i.
 
     Columns are `n_models`, and `set_0`, `set_1`, … in the order of the forget sets, because a label may not
-    be the name of a column. `nothing_0`, … are the values of the full models as they are. The keys of the
-    sets' tables have the same order.
+    be the name of a column. `nothing_0`, … are the values of the full models, without any unlearning.
+    forget_keys, effect_keys and oracle_keys have the order of the forget sets too.
     """
 
     stage: ClassVar[str] = VerdictNode.stage
@@ -74,9 +75,9 @@ class ForgetCurve(CurveNode):
 
     @override
     def compute(self, work: Work) -> Shard:
-        """Predict with the first models of each population, and judge.
+        """Predict effects with each share of the models, and compute KLoM.
 
-        The predictions of all models are read from the tables of effects.
+        For the share 1, the predicted effects are read from their tables.
         """
         rows = [self._judge(work, share) for share in SHARES[work.start : work.stop]]
         return Shard(columns={name: np.array([row[name] for row in rows]) for name in rows[0]})
@@ -103,7 +104,7 @@ class ForgetCurve(CurveNode):
         )
 
     def _predict_sets(self, work: Work, members: Indices, sets: list[Indices]) -> list[Effects]:
-        """Return the effect of removing each set on its own points, (n_forget, n_classes)."""
+        """Return the effect of removing each set on the logits of its own points, (n_forget, n_classes)."""
         basis, n_classes = self._basis(work, members), work.examples.n_classes
         means, errors = ([np.zeros((len(ids), n_classes)) for ids in sets] for _ in range(2))
         for number in np.unique(np.concatenate(sets) // self.layout.block_points).tolist():

@@ -1,6 +1,6 @@
 """The node of groups of training points.
 
-Groups are neighbours, sides of a class, and hard points, as a few trained models see them.
+Groups are neighbours, sides of a class, and hard points, found from the features of the scouts.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,8 @@ from pipeline.training.features import difficulty, joint_features
 class Groups(ScoutFeaturesNode):
     """The lines of groups that designed subsets drop and that kernel datamodels use.
 
-    Rows are lines; the first n_train are the balls.
+    A line is a ranked list of training points; every prefix of a line is a group. Rows are lines. Row i <
+    n_train is the ball around point i: the points of its class that are most like it, most similar first.
     """
 
     @override

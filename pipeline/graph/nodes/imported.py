@@ -1,7 +1,8 @@
 """The nodes of populations trained elsewhere.
 
-Like a Population, they store the outputs of models, here those of a source, in the same columns. Nothing is
-trained. Weights stay in the source and are read from there, see pipeline.graph.reading.stored_states.
+They store the outputs of a source's models in the same columns as a Population stores those of its own
+models. Nothing is trained. Weights stay in the source and are read from there, see
+pipeline.graph.reading.stored_states.
 """
 
 from dataclasses import dataclass
@@ -35,9 +36,9 @@ MASKED = frozenset({"subset", "designed", "heldout"})
 class Imported(Models):
     """The first n_units models of a source, as a population of some role; they cost nothing here.
 
-    outputs says what is recorded: the source's logits, or its margins if there is nothing else. With margins
-    there are no accuracies. has_states: the source offers weights too, and their digests are recorded.
-    forget_key names the forget set that oracles left out.
+    outputs says what is stored: the source's logits, its margins, or logits computed from its weights
+    (`states`, only in Evaluated). With margins no accuracies are stored. has_states: the source offers
+    weights too, and their digests are stored. forget_key is the key of the forget set that oracles left out.
     """
 
     title: ClassVar[str] = "read models"
@@ -61,10 +62,7 @@ class Imported(Models):
 
     @override
     def circumstances(self) -> dict[str, Any]:
-        """Return one digest of the first n_units models.
-
-        It covers only what this node reads of them.
-        """
+        """Return one digest of everything that this node reads of the first n_units models."""
         return {"content": self.records.content_of_first(self.n_units)}
 
     @override
@@ -73,7 +71,7 @@ class Imported(Models):
 
     @override
     def unit_contents(self, start: int, stop: int) -> tuple[str, ...]:
-        """Return a digest of what is read of each of models start to stop."""
+        """Return one digest for each of models start to stop, over everything that is read of it."""
         return tuple(self.records.digests(start, stop))
 
     @override
@@ -84,8 +82,8 @@ class Imported(Models):
     def compute(self, work: Work) -> Shard:
         """Store models start to stop as columns."""
         members = np.arange(work.start, work.stop)
-        # It is not known whether the models share seeds. So each model counts as having its own seed, which
-        # is negative and therefore none of ours.
+        # It is not known whether the models share seeds, so each model gets a seed of its own. Such seeds are
+        # negative, because models trained here have seeds of 0 or more.
         columns = {"member": members, "seed": -1 - members, "mask": pack_masks(self._masks(work))}
         if self.has_states:
             columns[STATE] = numbers_of_digests(self.records.state_digests(work.start, work.stop))
@@ -103,9 +101,10 @@ class Imported(Models):
         return self.records.read_outputs(work.start, work.stop)
 
     def _masks(self, work: Work) -> Masks:
-        """Return the masks that the source offers, or those that the role implies.
+        """Return the masks (n_models, n_train) of the models.
 
-        The role implies the masks of oracles and of models of all points.
+        Masks of subset and held-out models come from the source. Oracles keep all points but the forget set.
+        Models of other roles keep all points.
         """
         n_train = work.examples.n_train
         if self.role in MASKED:

@@ -1,6 +1,6 @@
 """The training points that help and hurt single outputs.
 
-A function computes them for any points, and a node for the examples that the report shows.
+A function computes them for any points. A node computes them for the examples that the report shows.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from pipeline.graph.nodes.attribution import Attribution, Basis
 from pipeline.graph.nodes.effect import EffectNode
 from pipeline.store.store import Shard
 
-# The number of forgotten points that are shown of each set. For each of them, up to _TOP training points that
+# Of each forget set, up to MOST_EXAMPLES points are shown. For each of them, up to _TOP training points that
 # help and as many that hurt are shown.
 MOST_EXAMPLES = 2
 _TOP = 8
@@ -31,9 +31,10 @@ _TOP = 8
 
 @dataclass(frozen=True, kw_only=True)
 class PointInfluences:
-    """The influences on one output of a point.
+    """The influences of training points on one output of a point.
 
-    r2 is the explained share of that output's variance over held-out models; None if there are none.
+    r2 is the share of that output's variance over held-out models that the datamodel explains; None if there
+    are no such outputs.
     """
 
     point: int
@@ -45,7 +46,8 @@ class PointInfluences:
 class ExampleInfluences(Attribution):
     """The influences on the margins of a few points of each forget set.
 
-    Rows are influences; the columns are `set`, `point`, `id`, `weight`, `standard_error`, `r2`.
+    Rows are influences. The columns are `set` (the place of the forget set in the config), `point` (the id of
+    the forgotten point), `id` (that of the training point), `weight`, `standard_error` and `r2`.
     """
 
     stage: ClassVar[str] = EffectNode.stage
@@ -148,9 +150,10 @@ def read_examples(columns: Mapping[str, np.ndarray], number: int) -> list[PointI
 
 
 def examples_of(ids: Indices, effect: Effects, labels: Indices) -> list[int]:
-    """Return the points of a forget set whose own logit is predicted to fall most, and in the median.
+    """Return up to two points of a forget set, by the predicted change of the logit of their label.
 
-    effect is (n_points, n_classes).
+    The first is the point whose logit falls most, the second has the median change. effect is (n_points,
+    n_classes).
     """
     order = ids[np.argsort(effect[ids, labels], kind="stable")].tolist()
     return [order[0], order[len(order) // 2]][: min(MOST_EXAMPLES, len(order))]

@@ -20,12 +20,12 @@ from pipeline.graph.nodes.attribution import Attribution, Basis
 from pipeline.graph.nodes.fit import ScoreNode
 from pipeline.store.store import Shard
 
-# Shares of every population's models, each twice the one before. The next doubling gains at most as much as
-# the last one.
+# Shares of every population's models, each twice the one before. Gains usually shrink, so the gain of the
+# last doubling is taken as the most that another one would bring.
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
 # The LDS that twice as many models must gain to be worth their training.
 WORTHWHILE = 0.01
-# The number of blocks of points that are scored, evenly spaced. It is enough for the mean over targets.
+# At most this many blocks of points are scored, evenly spaced. They are enough for the mean LDS over points.
 MOST_BLOCKS = 4
 
 
@@ -50,9 +50,9 @@ class CurveNode(Attribution):
 
     @override
     def compute(self, work: Work) -> Shard:
-        """Fit to the first models of each population, and score.
+        """Fit datamodels to each share of the models, and score them.
 
-        The fit to all models is read from its table.
+        For the share 1, the predictions are read from the table of the fit.
         """
         rows = [self._score(work, share) for share in SHARES[work.start : work.stop]]
         return Shard(columns={name: np.array([row[name] for row in rows]) for name in rows[0]})
@@ -89,7 +89,7 @@ class CurveNode(Attribution):
         return predicted
 
     def _basis(self, work: Work, members: Indices) -> Basis:
-        """Return the basis of every block, from some models."""
+        """Return the inputs that the fits of all blocks share, with the models at rows members."""
         every = self.basis(work, {})
         evidence = replace(every.evidence, masks=every.evidence.masks[members])
         seeds, populations = every.seeds[members], every.populations[members]
@@ -109,12 +109,12 @@ def _predicted(work: Work, layout: Layout, blocks: list[int]) -> list[HeldoutOut
 
 
 def first_members(work: Work, populations: Iterable[str], share: float) -> Indices:
-    """Return the rows of the first share of each population, among the rows of all populations."""
+    """Return the rows of the first models of each population, as positions in all populations joined."""
     return _first([len(work.read(name, ["seed"])["seed"]) for name in populations], share)
 
 
 def model_counts(sizes: list[int], share: float) -> list[int]:
-    """Return the number of models in a share of each population, at least 3."""
+    """Return the number of models in a share of each population: at least 3, or all if there are fewer."""
     return [min(size, max(3, math.ceil(share * size))) for size in sizes]
 
 

@@ -8,8 +8,8 @@ from typing_extensions import override
 from pipeline.graph.child_run import ChildRun
 from pipeline.graph.node import LAST, Node
 
-# All predictions wait for scouts and subset models, so these come first. Oracles wait only for their forget
-# sets.
+# The ranks of roles in the queue of tasks, see Node.rank; other roles have rank 1. Scouts come first, because
+# `designed` subset models wait for them. Oracles come last, because few tables wait for them.
 RANKS = {"scout": 0, "oracle": LAST, "floor": LAST}
 
 

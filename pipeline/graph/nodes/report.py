@@ -1,4 +1,4 @@
-"""The node of the report: it collects the results on every forget set and has the page drawn."""
+"""The node of the report: it collects the results on every forget set and draws the page."""
 
 import dataclasses
 from collections.abc import Collection, Mapping
@@ -50,7 +50,7 @@ from pipeline.unlearning.unlearner import Unlearner
 PAGE = "html"
 
 
-# The prefix of the names of some populations; the page shows only their computing time.
+# The prefix of the names of populations of which the page reads only the computing time.
 POPULATION = "population/"
 # Settings of a recipe that every page shows. It shows others only if they differ from their defaults.
 RECIPE_SHOWN = (
@@ -69,13 +69,13 @@ RECIPE_SHOWN = (
 class ReportPage(Node):
     """The page about an experiment; its blobs are the HTML and the figures.
 
-    tables holds the parents that the page reads, by name. Names that an experiment lacks are left out. The
+    tables holds the parents that the page reads, by name. Tables that the experiment lacks are left out. The
     names are `full`, `score`, `curve`, `forget_curve` and `influences`, and the label of each study.
     `forget`, `effect` and `oracle` are followed by a slash and the label of a forget set. `floor` is followed
     by the labels of judge and forget set, `unlearned` by those of unlearner and forget set, and `verdict` by
-    those of judge, unlearner and forget set.
+    those of judge, unlearner and forget set. `population` is followed by a role, see POPULATION.
 
-    draw draws the page. It is no part of the identity.
+    draw is the function that draws the page. It is not part of the identity.
     """
 
     stage: ClassVar[str] = "report"
@@ -169,8 +169,9 @@ class ReportPage(Node):
     def _with_time(self, work: Work, population: PopulationContent) -> PopulationContent:
         """Return a population with the measured core seconds of all its tables, if some models are proxies.
 
-        A training of a proxy is not a retraining of the models that unlearn. Without proxies retrainings say
-        enough, so the page holds no time and has the same bytes if it is made again.
+        A proxy takes another time to train than the models that unlearn, so a count of retrainings says
+        little about its cost. Without proxies the page shows no times, so that it has the same bytes if it is
+        computed again.
         """
         if not any(name.startswith(POPULATION) for name in self.tables):
             return population
@@ -200,7 +201,7 @@ class ReportPage(Node):
         )
 
     def _forecast(self, work: Work, label: str, ids: Indices, pictures: Pictures) -> ForecastContent:
-        """Return the prediction for a set, beside the result of retraining."""
+        """Return the predicted margins of the points of a set, beside the margins of oracles."""
         names = {"full": "full", "effect": f"effect/{label}", "oracle": f"oracle/{label}"}
         tables = {name: work.inputs[place] for name, place in names.items()}
         found = forecast(work.store, **tables, layout=self.layout, labels=work.examples.labels)
@@ -215,7 +216,7 @@ class ReportPage(Node):
             judge: read_judged(work.store, table) for judge, table in tables.items() if table is not None
         }
         unlearned = work.inputs[f"unlearned/{name}/{label}"]
-        # A verdict holds this number too. It is one file, and the unlearned models may be many.
+        # A verdict holds this number too, in one file. The table of unlearned models may have many files.
         samples = next((one.samples for one in judged.values()), None)
         samples = (
             float(work.store.read(unlearned, ["samples"])["samples"].mean()) if samples is None else samples

@@ -1,4 +1,4 @@
-"""The base of tables that are computed from the scouts' features."""
+"""The base of tables that are computed from the scouts' features, the inputs of their last linear layers."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -18,7 +18,7 @@ from pipeline.training.features import Features, last_features
 
 @dataclass(frozen=True, kw_only=True)
 class ScoutFeaturesNode(Node):
-    """A table computed from the scouts' features in one piece."""
+    """A table that one task computes from the scouts' features."""
 
     stage: ClassVar[str] = "groups"
     title: ClassVar[str] = "find groups"

@@ -1,6 +1,6 @@
 """The base of the tables of a study.
 
-A study is a guest of the experiment, so its tables stand beside those of the method.
+A study adds tables of its own to an experiment, beside those of unlearning.
 """
 
 from abc import abstractmethod
@@ -25,8 +25,8 @@ class StudyNode(Node):
 
     guest is the study that the table belongs to. run is the child run that shows the whole study.
 
-    The table reads nothing of the experiment's data unless its class says so. A study from outside the
-    package does not change the stage, so its tables lie in the folder `studies`.
+    Unless its class sets reads_examples, the table does not depend on the experiment's data. A study from
+    outside the package must leave stage as it is, so its tables are in the folder `studies`.
     """
 
     stage: ClassVar[str] = "studies"
@@ -59,8 +59,8 @@ class StudyNode(Node):
 class Chapter:
     """What a study shows.
 
-    html is a section of the report. page is a whole page; it is empty if the section is all there is. summary
-    is one sentence. figures are PNG by name.
+    html is a section of the report. page is a page of its own; if it is empty, html is that page. summary is
+    one sentence. figures are PNG files by name.
     """
 
     html: str

@@ -1,6 +1,6 @@
 """The nodes of populations that are trained here.
 
-Subset, held-out, full, oracle and floor models all come from the same shard function.
+One function trains the models of all roles, such as subset, held-out, full, oracle and floor.
 """
 
 from dataclasses import dataclass
@@ -31,8 +31,8 @@ from pipeline.training.populations import member_masks, train_members
 from pipeline.training.recipe.recipe import Recipe
 
 CHECKPOINT = "safetensors"
-# The halves of a focused population. Member i of both keeps the same points beside the forget set. Only the
-# first half keeps the forget set.
+# The roles of the two focused populations of a forget set. Member i of both keeps the same points outside the
+# forget set. Only the first population keeps the forget set.
 FOCUSED_IN, FOCUSED_OUT = "focused_in", "focused_out"
 
 
@@ -40,9 +40,10 @@ FOCUSED_IN, FOCUSED_OUT = "focused_in", "focused_out"
 class Population(Models):
     """n_units models of one role, trained here.
 
-    keep_fraction is for subsets: they are random, or with groups_key they drop whole groups. n_seeds is the
-    number of seeds that subset models share, so that attribution can remove the effect of the seed.
-    forget_key names the forget set that oracles leave out, or that focused models keep and leave out.
+    keep_fraction is the share of the points that a model keeps, None for all points. Subsets are random; with
+    groups_key they drop whole groups. n_seeds is the number of seeds that subset models share, so that
+    attribution can remove the effect of the seed. forget_key is the key of the forget set that oracles leave
+    out, and that one model of each focused pair leaves out. saves_states: weights are kept beside the shards.
     """
 
     resources_key: ClassVar[str] = "train"
@@ -133,9 +134,9 @@ class Population(Models):
         return Shard(columns=columns, beside={CHECKPOINT: encode_states(states)} if self.saves_states else {})
 
     def _purpose(self, forget: np.ndarray | None) -> str:
-        """Return the purpose from which masks and the members' own seeds derive.
+        """Return the text from which masks and the members' own seeds are derived.
 
-        The halves of a focused population share it.
+        The two focused populations of a forget set have the same text, so their masks agree outside the set.
         """
         name = "focused" if self._is_focused else self.role
         return model_purpose(self.seed, name, keep_fraction=self.keep_fraction, forget=forget)
@@ -147,8 +148,8 @@ class Population(Models):
     def _seed(self, purpose: str, member: int) -> int:
         """Return the seed of a member.
 
-        With n_seeds it is one of those that subset models of all roles share. In a focused population it is
-        the seed of a full model. Otherwise it is the member's own seed.
+        With n_seeds it is one of n_seeds seeds that subset models of all roles share. In a focused population
+        it is the seed of the full model of the same number. Otherwise it is the member's own seed.
         """
         if self.n_seeds is not None:
             return seed(model_purpose(self.seed, "shared"), "member", member % self.n_seeds)
@@ -161,7 +162,7 @@ def encode_states(states: States) -> bytes:
 
 
 def read_states(store: Store, table: TableRef, start: int, stop: int, *, ending: str = CHECKPOINT) -> States:
-    """Return the states of members start to stop, from the checkpoints of this ending beside the shards."""
+    """Return the states of members start to stop, from the files with this ending beside the shards."""
     parts = []
     for piece in table.pieces:
         first, last = max(start, piece.start), min(stop, piece.stop)

@@ -1,4 +1,4 @@
-"""Models that a judge trains further before it looks at them.
+"""Models that are trained further before a judge compares them.
 
 An example is unlearned models that relearn the forgotten points.
 """
@@ -15,8 +15,8 @@ from pipeline.graph.nodes.unlearn import Unlearn
 class TrainFurther(Unlearn):
     """Member i is member i of the judged population after the judge's treatment.
 
-    judge_label is the label of the judge. population is the label of the models' unlearner, `floor` or
-    `:oracle`.
+    judge_label is the label of the judge. population says which models: the label of the unlearner that made
+    them, `floor`, or `:oracle`.
     """
 
     title: ClassVar[str] = "train further for a judge"

@@ -1,4 +1,4 @@
-"""The node of unlearning: one method, one forget set, and every member of the start population."""
+"""The node of unlearning: one method, one forget set, and all models that the method starts from."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ AFTER = "after"
 
 @dataclass(frozen=True, kw_only=True)
 class Unlearn(Node):
-    """Member i is member i of the start population after unlearning.
+    """Member i is member i of the population that the unlearner starts from, after unlearning.
 
-    The first save_members members are kept as checkpoints.
+    The weights of the first save_members members are kept as checkpoints.
 
-    With snapshots, a member has one row for each of them, and the last row is the result. Each snapshot of
-    the saved members has a checkpoint. With saves_states, the states of all members are kept in files beside
+    With snapshots, a member has one row for each snapshot, and the last row is the result. Each snapshot of
+    the saved members has a checkpoint. With saves_states, the weights of all members are kept in files beside
     the shards. method is the label of the unlearner in the config.
     """
 
@@ -81,8 +81,8 @@ class Unlearn(Node):
     @override
     def settings(self) -> dict[str, Any]:
         kept = {"save_members": self.save_members} if self.save_members != 1 else {}
-        # The table of a source's models may not depend on the architecture, but models unlearned from their
-        # weights do.
+        # The identity of a source's table may not include the architecture, but unlearning from its weights
+        # depends on it.
         built = {} if self.start_source is None else {"model": identity(self.model)}
         return (
             {"unlearner": identity(self.unlearner), "seed": self.seed, "layout": identity(self.layout)}
@@ -164,7 +164,7 @@ class Unlearn(Node):
     def _teachers(self, work: Work) -> np.ndarray:
         """Return one oracle's logits for each member.
 
-        If there are fewer oracles than members, they are used in turn.
+        Member i gets oracle i; if there are fewer oracles than members, the oracles are used again in turn.
         """
         table = work.inputs["teacher"]
         logits = read_logits(work.store, table, self.layout, work.examples.n_points)

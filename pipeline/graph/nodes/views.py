@@ -14,7 +14,10 @@ from pipeline.training.features import difficulty, joint_features
 
 @dataclass(frozen=True, kw_only=True)
 class ViewsOfPoints(ScoutFeaturesNode):
-    """What the scouts see of all points, computed in the stage of groups; rows are points."""
+    """The features and the difficulty of all points, as the scouts see them; rows are points.
+
+    The table belongs to the stage of groups.
+    """
 
     @override
     def settings(self) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""What nodes read from the tables of other nodes, and the form in which it is stored."""
+"""Functions that read the tables of nodes for other nodes and for judges, and the form of these tables."""

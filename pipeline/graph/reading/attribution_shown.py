@@ -1,4 +1,4 @@
-"""The tables of attribution as the content that reports and pictures show."""
+"""Turns the tables of attribution into the content that reports and pictures show."""
 
 from collections.abc import Iterable, Mapping
 
@@ -29,7 +29,7 @@ MARGIN, NATS = "margin", "nats"
 def influence_content(
     one: PointInfluences, pictures: Pictures, *, output: str = MARGIN, unit: str = NATS
 ) -> InfluenceContent:
-    """Return the content that shows the influences on an output of a point."""
+    """Return the content that shows the influences of training points on an output of a point."""
     return InfluenceContent(
         target=pictures.point(one.point),
         output=output,
@@ -41,7 +41,7 @@ def influence_content(
 
 
 def example_contents(work: Work, pictures: Pictures, number: int) -> tuple[InfluenceContent, ...]:
-    """Return the examples of a forget set, from the parent called `influences`.
+    """Return the content of the examples of a forget set, from the parent called `influences`.
 
     number is the place of the set in the order of the config.
     """
@@ -67,9 +67,9 @@ def forecast_content(
 
 
 def curve_content(columns: dict[str, np.ndarray]) -> CurveContent:
-    """Return the curve in the columns of its table.
+    """Return the curve of LDS from the columns of its table.
 
-    Small shares may have the same number of models; then only one of them is shown.
+    Small shares of the models may have the same number of models; then only one of them is shown.
     """
     first = np.unique(columns["n_models"], return_index=True)[1]
     if len(first) > 1:
@@ -88,7 +88,7 @@ def forget_curve_contents(
 ) -> tuple[ForgetCurveContent, ...]:
     """Return the curve of each forget set from the columns of their table.
 
-    floors (nats) are by label, in the order of the config.
+    floors holds the floor of each forget set, in nats, by label and in the order of the config.
     """
     n_models = tuple(int(count) for count in columns["n_models"])
     return tuple(

@@ -1,6 +1,6 @@
 """The contrast of focused models, read from their tables.
 
-It compares the models that kept a forget set with those that did not.
+The contrast is the difference between models trained without a forget set and models trained with it.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from pipeline.graph.nodes.train import FOCUSED_IN, FOCUSED_OUT
 
 
 def corrected(work: Work, layout: Layout, predicted: Effect, forget: Indices) -> Effect:
-    """Return the effect on every logit (n_points × n_classes,), from a prediction and focused models."""
+    """Return the predicted effect on every logit (n_points × n_classes,), corrected by focused models."""
     forgotten = np.isin(np.arange(work.examples.n_points), forget).repeat(work.examples.n_classes)
     return combined(predicted, read_contrast(work, layout), forgotten=forgotten)
 
@@ -23,7 +23,7 @@ def corrected(work: Work, layout: Layout, predicted: Effect, forget: Indices) ->
 def read_contrast(work: Work, layout: Layout) -> Contrast:
     """Return the contrast of every logit (n_points × n_classes,), one block in memory at a time.
 
-    A pair is the two members of the same number in both tables. Raises DataError if fewer than two pairs are
+    A pair is the members with the same number in both tables. Raises DataError if fewer than two pairs are
     complete.
     """
     members = {role: work.read(role, ["member"])["member"] for role in (FOCUSED_IN, FOCUSED_OUT)}

@@ -1,6 +1,6 @@
 """The forecast of a datamodel: what will change when a forget set is removed, before anything is unlearned.
 
-It gives margins before and after, and their standard errors.
+It gives each margin before and after the removal, and the standard error of the change.
 """
 
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ class Forecast:
 
     before and after are mean margins over the full models, in nats, without and with the predicted effect.
 
-    standard_error is that of the change; it is NaN if the estimator gives none. correct_before and
-    correct_after say whether the mean model classifies a point correctly. actual is the mean margin of models
-    retrained without the set; it is None if there are none.
+    standard_error is the standard error of the change, NaN if the estimator gives none. correct_before and
+    correct_after say whether the mean logits of the models classify a point correctly. actual is the mean
+    margin of oracles; it is None if it is not asked for.
     """
 
     before: PerPoint
@@ -44,7 +44,7 @@ class Forecast:
         return self.after - self.before
 
     def most_changed(self, ids: Indices, top: int) -> Indices:
-        """Return up to top of ids by falling size of the predicted change; ids without a number come last."""
+        """Return up to top of ids, those that change most first; ids whose change is NaN come last."""
         return ids[np.argsort(-np.nan_to_num(np.abs(self.change[ids]), nan=-1.0), kind="stable")[:top]]
 
 
@@ -59,7 +59,7 @@ def forecast(
 ) -> Forecast:
     """Return the forecast of an effect table for the full models, one block in memory at a time.
 
-    If oracle is given, the margins of the oracles are part of it.
+    If oracle is given, the forecast includes the margins of the oracles.
     """
     predicted = store.read(effect)
     parts = []
@@ -92,11 +92,11 @@ def margin_standard_error(logits: Effects, standard_error: Effects, labels: Labe
 
 
 def summarise(found: Forecast, ids: Indices) -> SplitForecast:
-    """Return the forecast of some points in numbers.
+    """Return counts and medians that describe the forecast of some points.
 
-    Points without finite margins are left out. If there are no other points, their numbers are None. Numbers
-    that rest on standard errors are None if these are not known. A forecast is right if its error is at most
-    CLEAR standard errors.
+    Points whose predicted change is not finite are left out; if no points remain, all medians are None.
+    Numbers that need standard errors are None if these are not known. n_within counts the points whose actual
+    margin is at most CLEAR standard errors from the forecast.
     """
     ids = ids[np.isfinite(found.change[ids])]
     counts: dict[str, Any] = {

@@ -1,6 +1,7 @@
 """How the lines of groups are stored in a table.
 
-Each line has one row, and the difficulty of training point i is in row i.
+A line is a ranked list of training points; every prefix of a line is a group. Each line has one row. Row i
+also holds the difficulty of training point i; rows from n_train on hold 0 there.
 """
 
 import numpy as np

@@ -1,6 +1,7 @@
 """The effects that a guide predicts for the removal of a forget set.
 
-They rest on the scouts alone, from what the guide's factor holds of them.
+A guide is a second estimator that learns from the scouts alone and needs no subset models. The effects that
+the datamodel predicts are drawn towards the guide's effects.
 """
 
 import numpy as np

@@ -1,6 +1,7 @@
 """The states of all models of a table, kept in files beside its shards.
 
-Populations keep them, and so do unlearned models if a judge reads them.
+Trained populations keep their states if the config or a judge asks for them, unlearned models only if a judge
+does.
 """
 
 from pipeline.graph.nodes.train import encode_states, read_states
@@ -8,11 +9,11 @@ from pipeline.store.store import Store, TableRef
 from pipeline.training.ensemble import States, join, take
 from pipeline.unlearning.unlearner import Unlearned
 
-# The ending of the file with the states of all unlearned models of a shard. CHECKPOINT is another ending,
-# that of the blobs with the first models only.
+# The ending of the file with the states of all unlearned models of a shard. It differs from CHECKPOINT, the
+# ending of blobs with the states of the first models only.
 ALL_STATES = "states"
-# The prefix of the names of tensors in such a file: this one for the result, the number for an earlier
-# snapshot.
+# In such a file, names of tensors begin with this prefix for the final states, and with a number for an
+# earlier snapshot.
 _RESULT = "result/"
 
 
@@ -28,7 +29,8 @@ def encode_kept(unlearned: Unlearned) -> bytes:
 def read_kept(store: Store, table: TableRef, start: int, stop: int, *, snapshot: int | None = None) -> States:
     """Return the states of members start to stop, with a leading member axis.
 
-    snapshot: the number (from 0) of a snapshot of unlearned models. Models without it give their result.
+    snapshot: the number (from 0) of a snapshot of unlearned models. If it is None, or if models have no such
+    snapshot, the result holds their final states.
     Raises StoreError if the states of one of the members were not kept.
     """
     parts = []
@@ -42,7 +44,7 @@ def read_kept(store: Store, table: TableRef, start: int, stop: int, *, snapshot:
 
 
 def _at(tensors: States, snapshot: int | None) -> States:
-    """Return the states at a snapshot, or those of the result if there is no such snapshot."""
+    """Return the states at a snapshot, or the final states if there is no such snapshot."""
     wanted = _RESULT if snapshot is None else _beginning(snapshot)
     if not any(name.startswith(wanted) for name in tensors):
         wanted = _RESULT

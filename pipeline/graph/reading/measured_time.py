@@ -2,14 +2,14 @@
 
 from pipeline.store.store import Store, TableRef
 
-# The most shards whose side files are read. A table may have 20,000.
+# At most this many side files are read for a table, because a table may have 20,000 shards.
 _MOST_READ = 32
 
 
 def core_seconds(store: Store, table: TableRef) -> float | None:
-    """Return the core seconds of a table's units, extrapolated from some of its shards.
+    """Return the core seconds (seconds × threads) of a table's units, extrapolated from some of its shards.
 
-    None if no side file holds a time.
+    The result is None if no side file that is read holds a time.
     """
     some = table.pieces[:: len(table.pieces) // _MOST_READ + 1]
     seconds, units = 0.0, 0

@@ -1,6 +1,6 @@
 """Points as reports show them: with their split, their labels before and after noise, and their images.
 
-Points that are no images have none.
+A point whose input is not an image is shown without one.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from pipeline.results.report_content import DatasetContent
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pictures:
-    """All points of a data set.
+    """All points of a data set, as reports show them.
 
     true_labels (n_points,) are the labels before noise; None if no noise was added on purpose.
     """
@@ -62,7 +62,7 @@ def _images_of(inputs: np.ndarray) -> np.ndarray | None:
 
 
 def dataset_content(dataset: Dataset, examples: Examples) -> DatasetContent:
-    """Return the content of reports about a data set."""
+    """Return the content that describes a data set in reports."""
     return DatasetContent(
         name=plugin_name(dataset),
         n_train=examples.n_train,

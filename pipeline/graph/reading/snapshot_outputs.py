@@ -1,4 +1,7 @@
-"""The outputs of unlearned models at each snapshot, for judges; tables are read once, as memory allows."""
+"""The outputs of unlearned models at each snapshot, for judges.
+
+Each table is read once for all snapshots, as far as its logits stay within a limit of memory.
+"""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,8 +19,8 @@ from pipeline.graph.reading.kept_states import read_kept
 from pipeline.store.rows import Rows
 from pipeline.store.store import Store, TableRef
 
-# Bytes of logits that are kept from one snapshot to the next. Logits beyond this limit are read again for
-# each.
+# At most this many bytes of a table's logits stay in memory from one snapshot to the next. Other logits are
+# read again for each snapshot.
 _MOST_KEPT = 1 << 30
 
 
@@ -69,7 +72,7 @@ class SnapshotTable:
 
 @dataclass(frozen=True, eq=False)
 class SnapshotOutputs(ModelOutputs):
-    """The models of a table at snapshot `number` (from 0). A model with fewer snapshots stays at its last."""
+    """The models of a table at snapshot `number` (from 0), or at their last one if they have fewer."""
 
     source: SnapshotTable
     number: int
@@ -116,7 +119,7 @@ class SnapshotOutputs(ModelOutputs):
 class KeptOutputs(ModelOutputs):
     """Models that every snapshot is compared with.
 
-    Outputs that were read are kept, up to _MOST_KEPT bytes of logits.
+    Margins stay in memory once they are read. Logits do so only if all of them take at most _MOST_KEPT bytes.
     """
 
     models: ModelOutputs
@@ -162,7 +165,7 @@ def snapshots_of(store: Store, table: TableRef, layout: Layout, labels: Labels) 
 
 
 def each_snapshot(found: JudgeInput, snapshots: Sequence[SnapshotOutputs]) -> Iterator[JudgeInput]:
-    """Yield the input of a judge for each snapshot; models that all are compared with are read once."""
+    """Yield the input of a judge for each snapshot; the models that it is compared with are read once."""
     populations = {name: KeptOutputs(models) for name, models in found.populations.items()}
     start = None if found.start is None else KeptOutputs(found.start)
     oracle = KeptOutputs(found.oracle)

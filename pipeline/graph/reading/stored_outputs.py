@@ -29,8 +29,8 @@ class SourcedWeights:
 class StoredOutputs(ModelOutputs):
     """The models of a table.
 
-    For an unlearner that moves no weights, the states are in another table. For models from a source they are
-    in the source.
+    states_table is the table with the states, if that is another table, as for an unlearner that moves no
+    weights. weights is the source of the states of models trained elsewhere.
     """
 
     store: Store

@@ -1,6 +1,6 @@
 """The weights of models in a table.
 
-They are in files beside its shards, or in the files of the source that the models came from.
+The weights are in files beside the shards, or in the files of the source that the models come from.
 """
 
 from collections.abc import Sequence
