@@ -1,6 +1,7 @@
-"""A fitted datamodel of one block of outputs; it predicts them from a mask.
+"""Fitted datamodels: each predicts a block of outputs for any mask of the training points.
 
-Masks are raw 0/1; datamodels centre them inside.
+A mask holds True for each point that a model was trained on. Callers pass masks as they are; a datamodel that
+needs centred masks centres them itself.
 """
 
 from dataclasses import dataclass
@@ -58,8 +59,8 @@ class WeightMatrix:
     presence. The matrix may be mapped from a file; then only the requested rows are read. everything
     (n_outputs,): the outputs of a model trained on all points. errors (n_train, n_outputs): standard errors
     of the weights, independent of each other. If errors is None, the standard errors of effects are NaN.
-    curvature: the part of an effect that a linear datamodel does not know, as a share of the effect; the
-    standard error includes it. Raises ShapeError if the arrays disagree.
+    curvature: the error that an effect has because the datamodel is linear, as a share of the effect; it is
+    part of the standard error. Raises ShapeError if the shapes do not match.
     """
 
     matrix: Float[np.ndarray, "n_train n_outputs"]
@@ -85,7 +86,7 @@ class WeightMatrix:
     def predict(self, masks: Masks) -> Outputs:
         """Return predicted outputs (n_models, n_outputs) for raw 0/1 masks (n_models, n_train).
 
-        Raises ShapeError on masks of another length.
+        Raises ShapeError unless masks have one entry for each training point.
         """
         n_train = len(self.matrix)
         require_masks("masks", masks, n_train)

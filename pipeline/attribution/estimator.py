@@ -1,6 +1,7 @@
-"""The base class of estimators, which turn subset models into datamodels.
+"""The base class of estimators, which fit datamodels.
 
-An estimator first computes the results that all outputs share, then the results for each block of outputs.
+An estimator first computes the results that all outputs share (`factor`), then the results for each block of
+outputs (`fit`). `datamodel` turns both into predictions.
 """
 
 from abc import abstractmethod
@@ -22,7 +23,7 @@ from pipeline.training.ensemble import Builder
 Arrays = Mapping[str, np.ndarray]
 # The outputs of a model that datamodels may predict: at every point, the logit of each class, and the margin.
 OUTPUTS = frozenset({"logits", "margins"})
-# Names in the fit table that estimators must not use.
+# Columns that the pipeline itself adds to the table of fits, so estimators must not use these names.
 MARGIN_R2, HELDOUT_MARGINS = "margin_r2", "heldout_margins"
 RESERVED = frozenset({MARGIN_R2, HELDOUT_MARGINS})
 
@@ -31,10 +32,10 @@ class Estimator(Plugin):
     """Base class of estimators, which fit datamodels.
 
     `needs` names the evidence that an estimator reads: `subset` is the masks and outputs of the subset
-    models, `groups` the lines of groups that scouts see, `views` the scouts' views of all points, and
-    `checkpoints` the scouts themselves. `scalars` names the results of fit that hold one number for each
-    output; reports and scores read no other results. `takes_fidelities` says whether one fit may learn from
-    models of several kinds, such as a cheap proxy and the model that unlearns.
+    models, `groups` the groups of points that look alike or are hard to the scouts, `views` the scouts'
+    features of all points, and `checkpoints` the scouts themselves. `scalars` names the results of fit that
+    hold one number for each output; reports and scores read no other results. `takes_fidelities` says whether
+    one fit may learn from models of several kinds, such as a cheap proxy and the model that unlearns.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"subset"})
@@ -42,17 +43,20 @@ class Estimator(Plugin):
     takes_fidelities: ClassVar[bool] = False
 
     def parts(self) -> "tuple[Estimator, ...]":
-        """Return the estimators that this one is made of; if a part changes, its own results become stale."""
+        """Return the estimators that this one is made of, by default none.
+
+        If the revision of a part increases, stored results of this estimator become stale.
+        """
         return ()
 
     def guided_by(self) -> "Guide | None":
-        """Return the guide towards which effects of sets are drawn; None, the default, is no guide."""
+        """Return the guide that corrects the effects of removing sets; by default None, for no guide."""
         return None
 
     def check(self, examples: Examples) -> None:
-        """Raise ConfigError or DataError if something is wrong, before anything is computed.
+        """Raise ConfigError or DataError if the settings do not fit the data.
 
-        An example is a file that does not fit the data.
+        An example is a file of the wrong size. The check runs before anything is computed.
         """
 
     def check_count(self, n_models: int) -> None:
@@ -70,25 +74,25 @@ class Estimator(Plugin):
     def check_objective(self, objective: object) -> None:
         """Raise ConfigError if the estimator relies on another training objective than this one.
 
-        By default it relies on none.
+        By default any objective is accepted.
         """
 
     def outputs(self, examples: Examples) -> frozenset[str]:
-        """Return the kinds of outputs that it has datamodels of: `logits`, `margins`, or both.
+        """Return the kinds of outputs that the estimator can predict: `logits`, `margins`, or both.
 
-        Unlearners need `logits`. The node Attribution describes the consequences.
+        Unlearners need `logits`. An estimator that predicts only margins can be scored, but not unlearn.
         """
         return OUTPUTS
 
     @abstractmethod
     def factor(self, evidence: Evidence) -> Arrays:
-        """Return the results that all outputs share, as arrays of one length."""
+        """Return the results that all outputs share, as arrays with first axes of equal length."""
 
     @abstractmethod
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
         """Return the results for each output of a block, as arrays (n_outputs, …).
 
-        `r2`, if present, is the leave-one-out share of variance explained.
+        `r2`, if present, is the share of variance explained on models that were left out of the fit.
         """
 
     @abstractmethod
@@ -148,10 +152,11 @@ def check_arrays(arrays: Arrays, length: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Guide:
-    """An estimator whose effects guide those of another one; it needs nothing but `checkpoints`.
+    """An estimator whose effects correct those of another estimator; of evidence it needs only `checkpoints`.
 
-    curvature: the part of the standard error of a guided effect that is not noise, as a share of the effect.
-    key: the place of its settings, below those of the estimator that it guides.
+    curvature: the part of the standard error of a corrected effect that is not noise, as a share of the
+    effect. key: the place of the guide's settings within the settings of the other estimator, such as
+    `guide`.
     """
 
     estimator: Estimator

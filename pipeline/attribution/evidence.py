@@ -1,7 +1,7 @@
 """The evidence that estimators learn from.
 
-It consists of the masks of models, the outputs of a block of points, and the trained models' views of the
-data.
+It consists of the masks of models, their outputs on a block of points, and what the scouts show: groups,
+features, and the scouts themselves.
 """
 
 from collections.abc import Callable, Hashable
@@ -28,8 +28,8 @@ from pipeline.training.gradients import Checkpoints
 
 T = TypeVar("T")
 
-# Outputs whose seed effects are computed together: with 20,000 models, each of the few copies that this needs
-# takes 80 MB.
+# Number of outputs whose seed effects are computed at once. With 20,000 models, each temporary array takes 80
+# MB.
 _COLUMNS = 512
 # The largest output that can be squared and summed in float64, with room for weights.
 _LARGEST = 1e100
@@ -39,11 +39,12 @@ _LARGEST = 1e100
 class Evidence:
     """The masks of models, and further evidence that only some estimators need.
 
-    masks (n_models, n_train): those of all subset models. heldout: masks to be predicted. lines of groups,
-    views of all points and trained models are for estimators that need `groups`, `views` and `checkpoints`.
+    masks (n_models, n_train): those of all subset models. heldout: masks whose outputs are to be predicted.
+    lines, views and trained: the groups, the features and the scouts, for estimators whose `needs` names
+    `groups`, `views` and `checkpoints`.
 
-    For an estimator that needs no subset models, the models are the full ones, whose masks keep every point.
-    Effects start from their outputs.
+    For an estimator that needs no subset models, masks are those of models trained on all points and keep
+    every point. Predictions add effects to the mean outputs of these models.
     """
 
     masks: Masks
@@ -64,7 +65,7 @@ class Evidence:
         return self.masks.shape[1]
 
     def groups(self) -> Lines:
-        """Return the lines of groups; raises ConfigError if there are none."""
+        """Return the groups, stored as lines of ids; raises ConfigError if there are none."""
         if self.lines is None:
             raise ConfigError("this estimator needs groups of training points; add `groups` to its `needs`")
         return self.lines
@@ -86,9 +87,10 @@ class Evidence:
         return self.trained
 
     def once(self, name: Hashable, compute: Callable[[], T]) -> T:
-        """Return compute(), from memory after the first call under this name.
+        """Return compute(), which is called only when this name is given for the first time.
 
-        Results that depend on masks alone serve every block of outputs.
+        This is for results that are the same for every block of outputs, such as those that depend on masks
+        alone.
         """
         if name not in self._kept:
             self._kept[name] = compute()
@@ -100,8 +102,8 @@ class Evidence:
 class Block:
     """Outputs of some points: the logit of every class, or the margin.
 
-    points (n_block_points,): their ids. outputs (n_models, n_outputs): the outputs of all models of the
-    evidence, per_point of them for each point in turn. per_point: n_classes for logits, 1 for margins. Raises
+    points (n_block_points,): their ids. outputs (n_models, n_outputs): one row for each mask of the evidence,
+    and per_point adjacent columns for each point. per_point: n_classes for logits, 1 for margins. Raises
     ShapeError if the numbers do not agree.
     """
 
@@ -134,7 +136,10 @@ def check_masks(masks: Masks) -> None:
 
 
 def check_outputs(masks: Bool[np.ndarray, "n_masks n_train"], outputs: Outputs) -> None:
-    """Raise ShapeError or DataError unless outputs (n_models, n_outputs) are finite and one for each mask."""
+    """Raise ShapeError or DataError unless outputs (n_models, n_outputs) are usable with masks.
+
+    They need one row for each mask, and finite values small enough to be squared.
+    """
     if len(masks) != len(outputs):
         raise ShapeError(
             f"{len(masks)} masks but outputs of {len(outputs)} models; give one row for each model"
@@ -157,12 +162,13 @@ def without_seed_effects(
 ) -> Outputs:
     """Return outputs (n_models, n_outputs) less the estimated effects of their seeds.
 
-    seeds and populations are (n_models,). Members of one seed share initialisation and order of batches, and
-    hence a part of their outputs that no mask explains. The effect of a seed is estimated as the mean over
-    its members of the deviation from their population's mean. It is shrunk by 1 − (mean square within)/(mean
-    square between), the one-way random effects of Searle, Casella and McCulloch (1992). With one member for
-    each seed nothing is removed. Outputs that are not all finite are returned unchanged, because a mean over
-    models would spread such values to all models. Raises ShapeError if the lengths differ.
+    seeds and populations (n_models,) name the seed and the population of each model. Models of one seed share
+    initialisation and order of batches, and hence a part of their outputs that no mask explains. The effect
+    of a seed is estimated as the mean over its models of the deviation from their population's mean. It is
+    shrunk by 1 − (mean square within)/(mean square between), the one-way random effects of Searle, Casella
+    and McCulloch (1992). If each seed has only one model, nothing is removed. Outputs that are not all finite
+    are returned unchanged, because a mean over models would spread such values to all models. Raises
+    ShapeError if the lengths differ.
     """
     if not len(outputs) == len(seeds) == len(populations):
         raise ShapeError(
@@ -191,7 +197,7 @@ def without_seed_effects(
 
 
 def _members(which: Int[np.ndarray, " n_models"]) -> sparse.csr_array:
-    """Return which models belong to each group, (n_groups, n_models), as numbers.
+    """Return a matrix (n_groups, n_models) of 0 and 1 that marks the models of each group.
 
     The matrix is sparse, because there may be as many groups as models.
     """

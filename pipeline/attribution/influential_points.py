@@ -30,7 +30,7 @@ class KnowsEach(Protocol):
 class Influence:
     """The contribution of training point id to an output: the negated effect of removing it alone.
 
-    standard_error: that of the contribution, None if it is not known.
+    standard_error: the standard error of weight, in the same unit; None if it is unknown or 0.
     """
 
     id: int
@@ -40,7 +40,10 @@ class Influence:
 
 @dataclass(frozen=True, kw_only=True)
 class Influences:
-    """The training points that help an output most, by falling weight, and hurt it most, by rising weight."""
+    """The training points that help an output most and those that hurt it most.
+
+    helpful starts with the largest weight, harmful with the most negative one.
+    """
 
     helpful: tuple[Influence, ...]
     harmful: tuple[Influence, ...]
@@ -50,9 +53,9 @@ class Influences:
 class Totals:
     """A datamodel of one weighted sum of the logits of each point.
 
-    An example is a linear approximation of the margin of a point. whole: the datamodel of all logits,
-    n_classes outputs for each point, point after point. slopes (n_points, n_classes): the factors of the
-    sums. Standard errors assume that the errors of outputs are independent.
+    An example is a linear approximation of the margin of a point. whole: the datamodel of all logits, with
+    n_classes adjacent outputs for each point. slopes (n_points, n_classes): the factor of each logit in the
+    sum. Standard errors assume that the errors of outputs are independent.
     """
 
     whole: Datamodel
@@ -80,9 +83,9 @@ def influences(datamodel: Datamodel, *, top: int, outputs: Sequence[int] = (0,))
     """Return, for some outputs of a fitted block, the training points that help and hurt each most.
 
     Each list has up to top points. Points that help have weights above 0, points that hurt have weights below
-    0. A datamodel that knows the effects of all single points provides these. Any other datamodel provides
-    its weights, and the standard errors of the listed points only. Raises DataError unless top is 1 to
-    n_train.
+    0. If the datamodel knows the effects of all single points with their standard errors, both are taken from
+    there. Otherwise weights are those of the datamodel, and a standard error is computed for each listed
+    point. Raises DataError unless top is 1 to n_train.
     """
     each = datamodel.effects_of_each() if isinstance(datamodel, KnowsEach) else None
     weights = datamodel.weights() if each is None else -each[0]

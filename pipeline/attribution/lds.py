@@ -17,9 +17,10 @@ from pipeline.core.arrays import (
 from pipeline.core.errors import DataError, ShapeError
 from pipeline.core.seeds import generator
 
-# Targets correlated at once: 200 resamples of them take 6 MB.
+# Number of targets whose correlations are computed at once. Those of 200 resamples take 6 MB.
 _CHUNK = 4096
-# With few resamples, each may consist of one repeated subset. Of this many, at least one surely does not.
+# The least number of resamples. A resample that repeats one single subset has no correlation. Among this
+# many, at least one practically always holds two different subsets.
 FEWEST_RESAMPLES = 20
 
 
@@ -27,9 +28,10 @@ FEWEST_RESAMPLES = 20
 class Lds:
     """The LDS of each target, and its mean.
 
-    values (n_scored,): the Spearman correlation of each target whose actual outputs vary. n_constant: the
-    number of targets whose actual outputs do not vary; mean and interval leave them out. n_flat: the number
-    of targets whose actual outputs vary but whose predictions do not; they score 0.
+    values (n_scored,): the Spearman correlation of each target whose actual outputs vary. mean and interval:
+    the mean of values, and a confidence interval for it. n_constant: the number of targets whose actual
+    outputs do not vary; values leave them out. n_flat: the number of targets whose actual outputs vary but
+    whose predictions do not; they score 0.
     """
 
     values: PerOutput
@@ -92,8 +94,8 @@ def explained(predicted: Outputs, actual: Outputs) -> PerOutput:
     """Return R², the share of the variance of actual outputs over subsets that predicted outputs explain.
 
     Both are (n_subsets, n_targets). R² is 0 where the actual outputs do not vary. An offset between predicted
-    and actual outputs counts as error. No prediction explains what the seed of a single model adds to its
-    outputs.
+    and actual outputs counts as error. R² stays below 1 even for the best prediction, because each model's
+    seed adds a part to its outputs that no mask explains.
     """
     for name, outputs in (("predicted", predicted), ("actual", actual)):
         require_floats(name, outputs, ndim=2)
@@ -143,7 +145,8 @@ def _correlations(
     x, y = x - x.mean(axis=0), y - y.mean(axis=0)
     mean_x, mean_y = weights @ x, weights @ y
     spread_x, spread_y = weights @ x**2 - mean_x**2, weights @ y**2 - mean_y**2
-    # If the ranks of a resample vary at all, their variance is at least (n - 1) / n², far more than rounding.
+    # If the ranks of a resample vary at all, their variance is at least (n - 1) / n². The bound lies below
+    # this and far above rounding errors.
     has_x, has_y = spread_x > 1e-3 / len(x), spread_y > 1e-3 / len(x)
     spread = np.where(has_x & has_y, spread_x * spread_y, 1.0)
     found = np.clip((weights @ (x * y) - mean_x * mean_y) / np.sqrt(spread), -1, 1)

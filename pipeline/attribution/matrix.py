@@ -89,7 +89,7 @@ class AttributionFile(Estimator):
 
     @override
     def factor(self, evidence: Evidence) -> Arrays:
-        """Return `n_models`, the number of models from which effects start; outputs share nothing else."""
+        """Return `n_models` (1,), the number of models that `fit` averages; outputs share nothing else."""
         return {"n_models": np.array([len(evidence.masks)])}
 
     @override

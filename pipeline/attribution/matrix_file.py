@@ -1,7 +1,7 @@
-"""Matrices of weights in files, one row for each training point, mapped or read column by column.
+"""Matrices of weights in files, mapped into memory or read column by column.
 
-A row holds the numbers of each point in turn, training points first: all its logits, or its margin. Nothing
-is unpickled.
+A matrix has one row for each training point. A row holds the numbers of each point in turn, training points
+first: all logits of the point, or its margin. Pickled data is refused, because loading it can run code.
 """
 
 import functools
@@ -21,7 +21,7 @@ from pipeline.core.npy import map_npy
 from pipeline.store.parquet import SideBySide
 
 LayoutName = Literal["memmap", "npy", "parquet"]
-# Bytes checked at once.
+# Number of bytes that are read and checked at once.
 _CHUNK = 1 << 26
 
 _Numbers = Float[np.ndarray, "n_train n_columns"]
@@ -29,17 +29,17 @@ _Numbers = Float[np.ndarray, "n_train n_columns"]
 
 @dataclass(frozen=True)
 class Mapped:
-    """A matrix whose bytes are mapped; reading some rows of some columns reads only these."""
+    """A matrix in a memory-mapped file; reading some rows of some columns reads only these."""
 
     array: _Numbers
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """Numbers of rows and columns."""
         return self.array.shape[0], self.array.shape[1]
 
     def columns(self, wanted: Int[np.ndarray, " n_wanted"]) -> _Numbers:
-        """Return the wanted columns; adjacent columns stay mapped."""
+        """Return the wanted columns; if they are adjacent, they stay mapped to the file."""
         first = int(wanted[0])
         neighbours = np.array_equal(wanted, np.arange(first, first + len(wanted)))
         return self.array[:, first : first + len(wanted)] if neighbours else self.array[:, wanted]
@@ -47,17 +47,17 @@ class Mapped:
 
 @dataclass(frozen=True)
 class Columnar:
-    """A matrix in a Parquet file."""
+    """A matrix in a Parquet file, each column of which holds one or more columns of the matrix."""
 
     file: SideBySide
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """Numbers of rows and columns of the matrix."""
         return self.file.n_rows, sum(self.file.widths.values())
 
     def columns(self, wanted: Int[np.ndarray, " n_wanted"]) -> _Numbers:
-        """Return the wanted columns; columns of the file that hold none of them are not read."""
+        """Return the wanted columns of the matrix; only file columns that hold some of them are read."""
         ends = np.cumsum(list(self.file.widths.values()))
         starts = np.concatenate([[0], ends[:-1]])
         holders = np.unique(np.searchsorted(ends, wanted, side="right"))
@@ -71,10 +71,10 @@ Matrix = Mapped | Columnar
 
 @dataclass(frozen=True)
 class _Content:
-    """The result of reading a whole file.
+    """What is found when a whole file is read.
 
-    digest: that of its numbers. broken: the place of the first number that is not finite, counted row by row;
-    None if all are finite.
+    digest: the shortened SHA-256 digest of its numbers. broken: the place of the first number that is not
+    finite, counted row by row; None if all are finite.
     """
 
     digest: str
@@ -82,9 +82,9 @@ class _Content:
 
 
 def open_matrix(path: Path, layout: LayoutName, dtype: str, n_train: int) -> Matrix:
-    """Return the matrix in a file with n_train rows.
+    """Return the matrix in a file.
 
-    Raises DataError if there is none, or if its rows are of unequal length.
+    Raises DataError if the file cannot be read or does not hold n_train rows of equal length.
     """
     with _reading(path, layout):
         if layout == "parquet":
@@ -99,9 +99,10 @@ def open_matrix(path: Path, layout: LayoutName, dtype: str, n_train: int) -> Mat
 
 
 def look_at(path: Path, layout: LayoutName, dtype: str) -> _Content:
-    """Return the digest of a file, and its first number that is not finite, after reading all of it.
+    """Read a whole file; return the digest and the first number that is not finite.
 
-    In one process an unchanged file is read once. Raises DataError if the file cannot be read.
+    A process reads the file again only if its size or its time of change differs. Raises DataError if the
+    file cannot be read.
     """
     with _reading(path, layout):
         about = path.stat()
@@ -146,9 +147,9 @@ def _reading(path: Path, layout: LayoutName) -> Iterator[None]:
 
 
 def _open_mapped(path: Path, layout: LayoutName, dtype: str) -> np.ndarray:
-    """Return the numbers in a file, mapped.
+    """Return the numbers in a `memmap` or `npy` file as a memory-mapped array.
 
-    Raises OSError or ValueError if there are none.
+    Raises OSError or ValueError unless the file holds floats in C order.
     """
     if layout == "npy":
         found = map_npy(path)

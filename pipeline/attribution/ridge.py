@@ -1,7 +1,8 @@
 """Ridge datamodels: regression of outputs on the masks.
 
-The summed weights of a set F are (A 1_F)ᵀ (AAᵀ + λI)⁻¹ Y, where A holds the centred masks. The penalty that
-predicts best shrinks the *sum* over a coherent set far too much.
+The summed weights of a set F are (A 1_F)ᵀ (AAᵀ + λI)⁻¹ Y, where A holds the centred masks and Y the centred
+outputs. The penalty λ that predicts outputs best shrinks the *sum* over a coherent set far too much, so
+effects have a smaller penalty of their own.
 """
 
 from collections.abc import Sequence
@@ -29,8 +30,9 @@ class Ridge(DualEstimator):
     """Ridge regression of outputs on masks; one factorisation for all outputs and penalties.
 
     penalty: `leave-one-out` chooses for each output the penalty with the least leave-one-out error; a number
-    is in units of the mean eigenvalue of K. effect_penalty: the same for the effects of removing sets, which
-    need far less shrinkage (0.05 by default).
+    is in units of the mean eigenvalue of the kernel matrix of the masks. effect_penalty: the same for the
+    effects of removing sets, which need far less shrinkage (0.05 by default). curvature: the error that an
+    effect has because the datamodel is linear, as a share of the effect; it is part of the standard error.
     """
 
     name: ClassVar[str] = "ridge"

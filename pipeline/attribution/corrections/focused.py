@@ -3,7 +3,8 @@
 The models of a pair share their seed and all other points, so most of their randomness cancels. On digits the
 difference of a full model and its retraining varies 5 to 14 times less than that of two models with different
 seeds. Pairs are right on average, but few. Datamodels are precise for most outputs, but wrong by several
-standard errors where they extrapolate. Each is therefore weighted by its estimated error.
+standard errors where they extrapolate. The result is therefore a mean of both, weighted by their estimated
+errors.
 """
 
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from pipeline.attribution.datamodel import Effect
 from pipeline.core.arrays import PerOutput
 from pipeline.core.errors import ShapeError
 
-# The weight of the variance that a group of outputs shares, as a number of pairs, beside the variance of an
-# output's own few pairs.
+# The variance of an output over its own few pairs is averaged with the mean variance of a group of outputs,
+# which counts as much as this many additional pairs.
 COMMON_PAIRS = 4
 
 
@@ -24,7 +25,8 @@ COMMON_PAIRS = 4
 class Contrast:
     """The change of outputs over n_pairs pairs when the forget set is left out.
 
-    mean and variance (n_outputs,): those of a single pair.
+    mean (n_outputs,): the mean change over the pairs. variance (n_outputs,): the variance of the change from
+    pair to pair.
     """
 
     mean: PerOutput
@@ -66,10 +68,11 @@ def combined(predicted: Effect, seen: Contrast, *, forgotten: Bool[np.ndarray, "
     """Return the mean of a prediction and of pairs, weighted by precision, and its standard error.
 
     The squared error of the prediction is estimated by its mean squared distance to the pairs, less the
-    variance of the pairs, but never smaller than claimed. With one error for all outputs this is the
-    positive-part estimator of James and Stein (1961) towards the prediction. Half of the squared error is
-    distributed in proportion to the claimed errors, half evenly. The reason is that claims cover noise, but
-    not the error beyond the subsets seen.
+    variance of the pairs, and is at least the mean of its squared standard errors. With one error for all
+    outputs this is the positive-part estimator of James and Stein (1961) towards the prediction. Half of the
+    squared error is distributed over outputs in proportion to their squared standard errors, and half evenly.
+    The even half stands for errors outside the subsets that the datamodel has seen, which its standard errors
+    do not cover.
     """
     chance = seen.squared_error(forgotten)
     claimed = np.square(np.nan_to_num(predicted.standard_error), dtype=np.float64)
@@ -81,9 +84,9 @@ def combined(predicted: Effect, seen: Contrast, *, forgotten: Bool[np.ndarray, "
 
 
 def _relative(claimed: PerOutput) -> Float[np.ndarray, " n_outputs"]:
-    """Return squared errors divided by their mean.
+    """Return squared standard errors divided by their mean.
 
-    If the estimator claims no errors or knows none, it counts as equally wrong everywhere.
+    If all are 0 or unknown, every output gets 1: the prediction counts as equally wrong everywhere.
     """
     mean = claimed.mean()
     return claimed / mean if mean > 0 else np.ones_like(claimed)

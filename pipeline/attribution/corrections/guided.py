@@ -1,10 +1,11 @@
 """Correction of effects towards those of a guide, another estimator that needs no subset models.
 
-A datamodel is right on average but noisy. Steps of trained models have no such noise, but are wrong where a
-set is large or mislabelled. So the trust in the guide, and the factor that stretches it, are learnt for each
-set from all outputs at once: empirical Bayes with the guide as prior mean (James and Stein 1961, Morris
-1983). Effects move towards the guide only as far as their own noise explains the difference. Where both
-differ by more than noise, as on mislabelled points, effects hardly move.
+The effects of a datamodel are right on average but noisy. Those of the guide, which follows gradients of
+trained models, have no such noise, but are wrong where a set is large or mislabelled. So the factor by which
+the guide is multiplied, and the trust in the result, are learnt for each set from all outputs at once. This
+is empirical Bayes with the guide as prior mean (James and Stein 1961, Morris 1983). Effects move towards the
+guide only as far as their own noise explains the difference. Where both differ by more than noise, as on
+mislabelled points, effects hardly move.
 """
 
 import numpy as np
@@ -14,7 +15,8 @@ from pipeline.attribution.datamodel import Effect
 from pipeline.core.arrays import PerOutput
 from pipeline.core.errors import ShapeError
 
-# Rounds that estimate stretch and variance from each other; the kept shares settle to 0.01 in about ten.
+# Rounds in which the factor of the guide and the variance around the guide are estimated in turn. The shares
+# of the differences that are kept settle to 0.01 in about ten rounds.
 ROUNDS = 20
 # The least variance around the guide, as a share of the mean noise. With less, a chance agreement would count
 # as certainty.
@@ -30,10 +32,11 @@ def guided(
 ) -> Effect:
     """Return the effect that combines a prediction and a guide (n_outputs,).
 
-    The effects of forgotten points and those of all other points vary differently, so they form two groups.
-    The effects of each group are taken as normal around c × guide, with a variance v of their own. The noise
-    of the prediction is its squared standard error less the square of `curvature` × effect, which is not
-    noise and is added again at the end. Raises ShapeError if prediction and guide are of different outputs.
+    forgotten marks the outputs of forgotten points. Their effects and those of all other points vary
+    differently, so they form two groups. The effects of each group are taken as normal around c × guide with
+    variance v; c and v are learnt from the group. The noise of the prediction is its squared standard error
+    less the square of `curvature` × effect, which is not noise and is added again at the end. Raises
+    ShapeError if the arrays do not have the same shape.
     """
     if guide.shape != predicted.mean.shape or forgotten.shape != guide.shape:
         raise ShapeError(
@@ -51,7 +54,11 @@ def guided(
 
 
 def _drawn(mean: PerOutput, guide: PerOutput, noise: PerOutput) -> tuple[PerOutput, PerOutput]:
-    """Return posterior means and variances of one group of outputs."""
+    """Return posterior means and variances of one group of outputs.
+
+    mean and noise: the predicted effects and their noise variances. In the code, `stretch` is the c of
+    `guided` and `variance` the v.
+    """
     least = _LEAST * float(noise.mean())
     variance, stretch = max(float((mean**2 - noise).mean()), least), 0.0
     for _ in range(ROUNDS):

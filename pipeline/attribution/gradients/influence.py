@@ -3,11 +3,15 @@
 The step uses the curvature of the points that remain. Removing F moves the parameters by (H_R + λI)⁻¹ Σ_F
 g_i. Here g_i is the gradient of point i's loss, and H_R = Σ_{i not in F} J_iᵀ (diag p_i − p_i p_iᵀ) J_i is
 the generalised Gauss-Newton matrix of the other points (Koh and Liang 2017, with the curvature of the whole
-set taken out; Martens 2020 for the matrix). H is a sum of outer products of *rows*: gradients of the mixtures
-of logits about which a point is unsure. Only the rows with the most doubt are kept, and of their span only
-the principal axes. In these axes the curvature of a set is taken out and the system is solved. Steps are
-combinations of rows and are never stored as parameters. The formulas hold for cross-entropy; another
-objective provides its own slopes and curvatures.
+set subtracted; Martens 2020 for the matrix). J_i is the derivative of point i's logits by the parameters, and
+p_i holds the predicted probabilities. Another objective than cross-entropy provides its own slopes and
+curvatures.
+
+The sum over all points, H, is a sum of outer products of *rows*: each row is the gradient of a mixture of one
+point's logits, scaled by the square root of the loss's curvature along it. Only the rows whose mixtures have
+the largest curvature are kept, and of their span only the principal axes. In these axes the curvature of a
+set is subtracted and the system is solved. Each step is Σ_F g_i less a sum of rows, divided by λ, so tables
+store only a coefficient for each row instead of a parameter vector.
 """
 
 from typing import ClassVar
@@ -25,15 +29,16 @@ from pipeline.core.settings.neutral import setting
 from pipeline.training.gradients import Checkpoints, Cotangents, Vectors
 from pipeline.training.recipe.objectives import LabelObjective
 
-# The most numbers that the rows may take: 4 GB.
+# The most numbers that the rows of one model may take: 4 GB as float32.
 _MOST_NUMBERS = 2**30
 
 
 class GroupInfluence(StepEstimator):
     """Damped Gauss-Newton steps.
 
-    damping: λ divided by the number of training points, on the scale of weight decay. It also stands for
-    training that stops early. Each model keeps the curvature of `rows` rows on `axes` principal axes.
+    damping: λ divided by the number of training points, so that it compares with weight decay. It also
+    accounts for training that stops before it converges. rows and axes: for each model, the curvature is
+    approximated by this many rows, and these by this many principal axes.
     """
 
     name: ClassVar[str] = "influence"
@@ -57,9 +62,9 @@ class GroupInfluence(StepEstimator):
     def look(self, checkpoints: Checkpoints, model: int) -> dict[str, np.ndarray]:
         """Return the rows, which are gradients of single points that approximate the curvature of the loss.
 
-        `owner` is the training point of each row. `cotangent` (n_classes,) is the mixture of that point's
-        logits whose gradient it is. `axes` (n_axes,) holds its coordinates on the principal axes. Raises the
-        error of `check_size`.
+        `owner` (n_rows,) holds the training point of each row. `cotangent` (n_rows, n_classes) holds the
+        mixture of that point's logits whose gradient the row is. `axes` (n_rows, n_axes) holds the
+        coordinates of the rows on the principal axes. Raises ConfigError if the rows would not fit in memory.
         """
         self.check_size(checkpoints)
         points = np.arange(checkpoints.n_train)
@@ -80,7 +85,7 @@ class GroupInfluence(StepEstimator):
     def coefficients(
         self, learnt: Arrays, checkpoints: Checkpoints, model: int, removed: Removed
     ) -> Coefficients:
-        """Return the amount of each row that is subtracted in a step."""
+        """Return the multiple of each row that a step subtracts, (n_sets, n_rows)."""
         axes, damping = learnt["axes"].astype(np.float64), self.damping * checkpoints.n_train
         values = np.square(axes).sum(axis=0)
         pulls = checkpoints.pull(
@@ -145,7 +150,7 @@ class GroupInfluence(StepEstimator):
 def _along_rows(
     learnt: Arrays, checkpoints: Checkpoints, model: int, vectors: Vectors
 ) -> Float[np.ndarray, "n_vectors n_rows"]:
-    """Return the inner products of parameter vectors with the rows."""
+    """Return the inner product of each parameter vector with each row."""
     changes = checkpoints.push(model, vectors, np.arange(checkpoints.n_train))
     return (changes[:, learnt["owner"]] * learnt["cotangent"]).sum(axis=2)
 
@@ -153,7 +158,10 @@ def _along_rows(
 def _over_points(
     learnt: Arrays, checkpoints: Checkpoints, coefficients: Coefficients
 ) -> Float[np.ndarray, "n_sets n_train n_classes"]:
-    """Return sums of the rows as cotangents of the points that own them."""
+    """Return a sum of rows for each set of coefficients, written as cotangents of all training points.
+
+    `Checkpoints.pull` turns these cotangents into the parameter vector of the sum.
+    """
     found = np.zeros((len(coefficients), checkpoints.n_train, checkpoints.n_classes), np.float32)
     for field, coefficient in zip(found, coefficients, strict=True):
         np.add.at(field, learnt["owner"], coefficient[:, None] * learnt["cotangent"])
@@ -165,8 +173,8 @@ def _without_own_curvature(
 ) -> Float[np.ndarray, "n_train n_classes"]:
     """Return errors corrected for each point's own curvature, by Woodbury's formula.
 
-    With the curvature of all points, a corrected error gives the step that the given error gives with the
-    curvature of the other points.
+    A corrected error under the curvature of all points gives the same step as the given error under the
+    curvature of all other points.
     """
     weighted = learnt["axes"] / (np.square(learnt["axes"]).sum(axis=0) + damping)
     corrected = errors.copy()
@@ -183,9 +191,10 @@ def _without_own_curvature(
 def _doubts(
     curvatures: Float[np.ndarray, "n_train n_classes n_classes"], n_rows: int
 ) -> tuple[Indices, Float[np.ndarray, "n_rows n_classes"]]:
-    """Return the points and mixtures of logits (n_rows, n_classes) with the largest curvature of the loss.
+    """Return the n_rows mixtures of single points' logits along which the loss curves most.
 
-    Each mixture is scaled by the square root of its curvature.
+    The result is the points (n_rows,) and the mixtures (n_rows, n_classes). Each mixture is scaled by the
+    square root of its curvature.
     """
     values, vectors = np.linalg.eigh(curvatures)
     most = np.sort(np.argsort(-values, axis=None, kind="stable")[:n_rows])

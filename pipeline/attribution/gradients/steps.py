@@ -1,8 +1,9 @@
 """Attribution from checkpoints: removing points moves each trained model by a step in its parameters.
 
-The step is pushed through to every output. One forward derivative of the model serves all points and classes
-at once, so nothing is stored for each output, and no gradient of an output is taken. A step is given by its
-coefficients, which are far fewer than parameters; `factor` stores them for the held-out masks.
+The change of an output is its derivative along the step. One forward derivative of the model gives this
+change for all points and classes at once, so nothing is stored for each output, and no gradient of an output
+is taken. A step is given by its coefficients, which are far fewer than parameters; `factor` stores them for
+the held-out masks.
 """
 
 from abc import abstractmethod
@@ -25,7 +26,7 @@ from pipeline.data.examples import Examples
 from pipeline.training.ensemble import Builder, initial_states
 from pipeline.training.gradients import Checkpoints, Cotangents, Vectors, margin_cotangents
 
-# Parameters of steps held at once: 256 MB.
+# Number of parameters that the steps in memory may have together: 256 MB as float32.
 PARAMETERS = 2**26
 
 Removed = Bool[np.ndarray, "n_sets n_train"]
@@ -36,12 +37,12 @@ class StepEstimator(Estimator):
     """Predicts the mean over trained models of the change that a step makes to their outputs.
 
     layers: the parameters that move, `all` or those of the `last` linear layer, for models with many
-    parameters. curvature: the error of a step to first order, as a share of the effect; the standard error
-    adds it to the spread over models.
+    parameters. curvature: the error of the first-order approximation, as a share of the effect; the standard
+    error combines it with the spread over models.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"checkpoints"})
-    # Training objectives whose derivatives the steps follow.
+    # Training objectives for which the steps are correct.
     knows: ClassVar[tuple[type, ...]] = ()
 
     layers: Literal["all", "last"] = setting(neutral="all")
@@ -49,15 +50,18 @@ class StepEstimator(Estimator):
 
     @abstractmethod
     def look(self, checkpoints: Checkpoints, model: int) -> dict[str, np.ndarray]:
-        """Return the arrays that the steps of one model need, all of length n_rows."""
+        """Return the arrays that the steps of one model need.
+
+        The first axis of each array has length n_rows, the number of coefficients of a step.
+        """
 
     @abstractmethod
     def coefficients(
         self, learnt: Arrays, checkpoints: Checkpoints, model: int, removed: Removed
     ) -> Coefficients:
-        """Return the coefficients of a model's steps, one row for each removed set.
+        """Return the coefficients of a model's steps (n_sets, n_rows), one row for each removed set.
 
-        learnt: the result of `look`.
+        learnt: the result of `look`. removed marks the points of each set.
         """
 
     @abstractmethod
@@ -77,14 +81,15 @@ class StepEstimator(Estimator):
     ) -> Float[np.ndarray, "n_train n_listed"]:
         """Return the change of a model's outputs when each training point alone is removed.
 
-        The outputs are those of the listed points that cotangents name.
+        Output j is the sum of cotangents[j] times the logits of points[j].
         """
 
     @override
     def check_model(self, build: Builder, examples: Examples) -> None:
         """Take the derivatives of a fresh model once, at two points.
 
-        Raises ConfigError if torch cannot take them, or not with respect to the parameters that move.
+        Raises ConfigError if torch cannot take them for the parameters that move, or if the model is too
+        large.
         """
         fresh = Checkpoints(build, lambda: initial_states(build, [0]), examples)
         checkpoints, points = fresh if self.layers == "all" else fresh.last_layer(), np.arange(2)
@@ -112,9 +117,9 @@ class StepEstimator(Estimator):
             )
 
     def check_size(self, checkpoints: Checkpoints) -> None:
-        """Raise ConfigError if the data stored for models of this size would be too large.
+        """Raise ConfigError if the arrays for models of this size would not fit in memory.
 
-        By default nothing is stored.
+        By default any size is accepted.
         """
 
     def checkpoints(self, evidence: Evidence) -> Checkpoints:
@@ -135,7 +140,8 @@ class StepEstimator(Estimator):
     def factor(self, evidence: Evidence) -> Arrays:
         """Return the results of `look` for each model, (n_rows, n_models, …).
 
-        If there are held-out masks, `heldout` (n_rows, n_models, n_heldout) holds their coefficients.
+        If there are held-out masks, `heldout` (n_rows, n_models, n_heldout) holds the coefficients of the
+        steps that remove the points outside each mask.
         """
         checkpoints = self.checkpoints(evidence)
         looks = [self.look(checkpoints, model) for model in range(checkpoints.n_models)]
@@ -190,7 +196,10 @@ class StepDatamodel:
     def predict_with(
         self, masks: Masks, coefficients: Float[np.ndarray, "n_rows n_checkpoints n_sets"] | None
     ) -> Outputs:
-        """Return predicted outputs for masks, whose coefficients are computed if they are None."""
+        """Return predicted outputs (n_models, n_outputs) for masks.
+
+        coefficients: those of the steps that remove the points outside each mask; if None, they are computed.
+        """
         checkpoints = self.estimator.checkpoints(self.evidence)
         total = np.zeros((len(masks), len(self.start)))
         size = max(1, PARAMETERS // checkpoints.n_parameters)
@@ -225,7 +234,7 @@ class StepDatamodel:
     ) -> tuple[Float[np.ndarray, "n_train n_outputs"], Float[np.ndarray, "n_train n_outputs"]]:
         """Return the effects of removing each training point alone: means and standard errors.
 
-        The computation takes as much memory as one result for each trained model.
+        An array (n_train, n_outputs) for each trained model is held in memory.
         """
         checkpoints, points = (
             self.estimator.checkpoints(self.evidence),
@@ -240,7 +249,7 @@ class StepDatamodel:
     def _over_models(
         self, changes: Float[np.ndarray, "n_checkpoints *shape"]
     ) -> tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"]]:
-        """Return the mean over models, and its standard error."""
+        """Return the mean over models, and its standard error, which includes `curvature`."""
         mean = changes.mean(axis=0)
         return mean, np.sqrt(
             changes.var(axis=0, ddof=1) / len(changes) + (self.estimator.curvature * mean) ** 2
@@ -263,7 +272,7 @@ class StepDatamodel:
         return np.concatenate([self._steps(model, learnt, removed, None) for model, learnt in self._learnt()])
 
     def _pushed(self, model: int, steps: Vectors) -> Float[np.ndarray, "n_sets n_outputs"]:
-        """Return the change of a model's outputs under steps."""
+        """Return the first-order change of the block's outputs of one model, for each step."""
         changes = self.estimator.checkpoints(self.evidence).push(model, steps, self.block.points)
         return np.einsum("snk,nok->sno", changes, self._cotangents(model)).reshape(len(steps), -1)
 

@@ -1,18 +1,17 @@
 """TRAK: removing a point is one Newton step of a logistic regression on projected gradients of margins.
 
-Each trained model is taken as such a regression. Let φ_i be the projected gradient of training point i's
+Each trained model is treated as such a regression. Let φ_i be the projected gradient of training point i's
 margin, and p_i the probability of its label. The loss is log(1 + exp(−margin)). So point i contributes (1 −
 p_i) φ_i to the negative gradient and p_i (1 − p_i) φ_i φ_iᵀ to the curvature. With H = Σ p_j (1 − p_j) φ_j
 φ_jᵀ + λI and the leverage h_i = p_i (1 − p_i) φ_iᵀ H⁻¹ φ_i, removing i moves the model by −H⁻¹ φ_i (1 − p_i)
-/ (1 − h_i) (Pregibon 1981). An output with gradient g moves by g times that step. Steps of several points add
-up.
+/ (1 − h_i) (Pregibon 1981). An output with gradient g changes by the inner product of g with that step. Steps
+of several points add up.
 
-With smoothed labels point i contributes (q_i − p_i) φ_i, where q_i is the share of weight that its label
-keeps.
+With smoothed labels point i contributes (q_i − p_i) φ_i, where q_i is the target probability of its label.
 
 Source: Park et al. 2023. They leave out p_j (1 − p_j) and the leverage, because their scores only rank.
-Without them effects are not in logits, and rank worse: on digits, with two models and the best damping of
-each, they were 30 times too small, at an LDS of 0.51 instead of 0.57.
+Without these factors effects are not in logits, and rank worse. On digits, with two models and the best
+damping for each variant, they were 30 times too small, and the LDS was 0.51 instead of 0.57.
 """
 
 from typing import ClassVar
@@ -33,8 +32,8 @@ from pipeline.training.recipe.objectives import CrossEntropy, smoothed_labels, s
 class Trak(StepEstimator):
     """TRAK with a projection of its own for each model, drawn from seed.
 
-    damping: λ divided by the number of training points, on the scale of weight decay. It also stands for
-    training that stops early and for the noise of the projection.
+    damping: λ divided by the number of training points, so that it compares with weight decay. It also
+    accounts for training that stops before it converges, and for the noise of the projection.
     """
 
     name: ClassVar[str] = "trak"
@@ -46,7 +45,10 @@ class Trak(StepEstimator):
 
     @override
     def look(self, checkpoints: Checkpoints, model: int) -> dict[str, np.ndarray]:
-        """Return `features` (projection_dim, n_train), the step's coefficients for each removed point."""
+        """Return `features` (projection_dim, n_train).
+
+        Column i holds the coefficients of the step that removes training point i.
+        """
         points = np.arange(checkpoints.n_train)
         logits, labels = checkpoints.logits(model, points), checkpoints.labels[points]
         gradients = checkpoints.gradients(

@@ -1,1 +1,1 @@
-"""LASSO datamodels, which the paper uses: the estimator, its solvers and their compiled loops."""
+"""LASSO datamodels, which Georgiev et al. 2025 use: the estimator, its solvers and their compiled loops."""

@@ -38,8 +38,8 @@ def relative_gap(
 ) -> float:
     """Return the duality gap of one output divided by its objective at zero weights.
 
-    Each array is this output's row (n_train,). The dual point is the residual times the feasible scale with
-    the best dual objective.
+    Each array is this output's row (n_train,). The dual point is the residual, scaled so that it is feasible
+    and its dual objective is as high as possible.
     """
     explained, left, size, steepest = 0.0, 0.0, 0.0, 0.0
     for point in range(len(weights)):
@@ -111,9 +111,10 @@ def _sweep_set(
     gradients: np.ndarray,
     penalty: float,
 ) -> None:
-    """Descend each coordinate of a working set once.
+    """Minimise the objective over each weight of a working set in turn, once.
 
-    Rows of its compact Gram matrix are filled when they are first needed.
+    compact is the Gram matrix of the set; a row of it is filled when it is first needed, and filled marks
+    these rows.
     """
     n_points = len(points)
     for place in range(n_points):
@@ -150,9 +151,9 @@ def descend_sets(
     """Solve each output, in place, on the few points that matter to it.
 
     The relative duality gap over all points is written to gaps. A point matters if it has a weight, or a
-    gradient of at least cut (n_outputs,). At first cut is that of the strong rule (Tibshirani et al. 2012),
-    then the penalty itself. An output with more than largest_set such points is left as it then is. Its gap
-    is 2 if that happens at the start.
+    gradient of at least a bound. In the first round the bound is cut (n_outputs,), that of the strong rule
+    (Tibshirani et al. 2012), and in later rounds almost the penalty. An output for which more than
+    largest_set points matter is not solved further. Its gap is 2 if this happens in the first round.
     """
     points, filled = np.empty(largest_set, np.int64), np.empty(largest_set, np.bool_)
     compact = np.empty((largest_set, largest_set), gram.dtype)
@@ -182,5 +183,6 @@ def descend_sets(
             )
             if gaps[output] <= tolerance:
                 break
-            # By rounding, the gradient of a point with a weight may differ a little from the penalty.
+            # Rounding may leave the gradient of a point that matters a little below the penalty, so the bound
+            # is a little lower.
             bar, goal = penalty[output] * np.float32(0.999), goal / 2

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.attribution.lasso.compiled_steps import compiled
 
-# Outputs whose block of coordinates is descended together: 64 × 64 float32 stay in the first-level cache.
+# Number of outputs for which a block is descended together: 64 × 64 float32 stay in the first-level cache.
 TILE = 64
 
 
@@ -20,9 +20,9 @@ def descend_block(
     first: int,
     changes: np.ndarray,
 ) -> None:
-    """Descend the coordinates of one block once for all outputs, and write the change of each weight.
+    """Minimise over each weight of one block in turn, once for all outputs; write the changes.
 
-    The block starts at coordinate first; gram (n_block, n_block) is its Gram matrix. Weights change in place.
+    The block starts at point first; gram (n_block, n_block) is its Gram matrix. Weights change in place.
     Gradients do not: the caller must subtract changes (n_outputs, n_block) times the block's rows of the
     whole Gram matrix from them.
     """
@@ -74,9 +74,10 @@ def _objective(
 
 @compiled
 def _lowest(slopes: tuple[float, float], first: float, both: float, second: float) -> tuple[float, float]:
-    """Return the lowest point of the quadratic with these slopes at 0 and this Hessian.
+    """Return the lowest point of a quadratic in two variables.
 
-    If the second axis adds next to nothing, it is the lowest point along the first axis.
+    slopes are its slopes at 0, and ((first, both), (both, second)) is its Hessian. If the second axis is 0 or
+    almost parallel to the first, the result is the lowest point along the first axis.
     """
     determinant = first * second - both * both
     if determinant > 1e-3 * first * second:
@@ -99,10 +100,10 @@ def accelerate(
 ) -> None:
     """Move each output, in place, to the lowest point of the plane of its last sweep and the step before.
 
-    Conjugate gradients would move in the same way. before: weights and gradients before the sweep. step: the
+    Conjugate gradients move in the same way. before: weights and gradients before the sweep. step: the
     amounts by which the last step raised weights and lowered gradients; those of this step replace them. With
     the signs of the weights held fixed, the objective is quadratic in that plane. The move is halved until
-    the true objective falls by the share least of power. If four lengths do not achieve this, there is no
+    the true objective falls by at least `least` × power. If four lengths do not achieve this, there is no
     move.
     """
     for output in range(len(power)):

@@ -1,9 +1,9 @@
 """Coordinate descent on the Gram matrix of the masks, for the LASSO problems of many outputs on one core.
 
-It is faster than solving the outputs one by one. While few points matter to an output, it is solved on those
-points alone. If many points matter, the output joins others in sweeps over blocks of points, where the work
-is matrix products. float32 is enough for gaps down to 1e-5; for smaller gaps, gradients are refreshed in
-float64.
+An output to which few points matter is solved on those points alone. Outputs to which many points matter are
+solved together, in sweeps over blocks of points, where the work is matrix products; this is faster than
+solving them one by one. float32 is enough for gaps down to 1e-5; for smaller gaps, gradients are computed
+again in float64.
 """
 
 from dataclasses import dataclass
@@ -26,17 +26,18 @@ from pipeline.attribution.lasso.penalty_path import (
 )
 from pipeline.core.arrays import Indices, Masks, Outputs, PerOutput, PerTrain
 
-# The share of all points up to which an output is solved on its own set of points; all values from 0.3 to 0.5
-# are equally fast within 10 %.
+# An output is solved on its own set of points if this set holds at most this share of all points. All values
+# from 0.3 to 0.5 are equally fast within 10 %.
 OWN_SET = 0.4
-# The share of points with a weight up to which a product with a row of weights is faster point by point.
+# If at most this share of an output's weights differs from 0, its product with a matrix is faster point by
+# point than as a matrix product.
 SPARSE = 0.2
 BLOCK = 64
 # Sweeps after which gradients are computed anew. In between they are updated, and rounding errors add up.
 REFRESH = 16
 MOST_SWEEPS = 480
-# The least fall of the objective, as a share of the wanted gap, at which a move ahead is worth more than
-# rounding.
+# A move that accelerates the sweeps must lower the objective by at least this share of the wanted gap; a
+# smaller fall may be a rounding error.
 LEAST_FALL = 1e-4
 
 
@@ -44,7 +45,7 @@ LEAST_FALL = 1e-4
 class _Design:
     """The masks as numbers, and the number of models that keep both points of a pair.
 
-    masks (n_models, n_train). counts (n_train, n_train) are exact below 16 million models.
+    masks (n_models, n_train). counts (n_train, n_train) are float32, which is exact below 16 million models.
     """
 
     masks: Float[np.ndarray, "n_models n_train"]
@@ -68,7 +69,10 @@ class _Design:
 
 
 class Coordinate(Solver):
-    """A solver that holds the masks and two Gram matrices (n_train, n_train), all as float32."""
+    """A solver that holds masks, counts and Gram matrices (n_train, n_train) as float32.
+
+    It holds counts and a Gram matrix twice: for the models that `heldout` does not mark, and for all models.
+    """
 
     def __init__(self, masks: Masks, heldout: Heldout) -> None:
         numbers = masks.astype(np.float32)
@@ -98,8 +102,9 @@ class Coordinate(Solver):
 class CoordinateChunk(Chunk):
     """A chunk in memory.
 
-    All arrays but left_out have one row for each output; compiled_steps explains their names. centred holds
-    the outputs less their mean.
+    All arrays but left_out have one row for each output. centred holds the outputs of the fitted models less
+    their mean, missed those of the models left out, and beta the weights; compiled_steps explains the other
+    names. left_out (n_train, n_left_out) holds the centred masks of the models left out.
     """
 
     def __init__(
@@ -155,9 +160,9 @@ class CoordinateChunk(Chunk):
         return gaps
 
     def _sweep(self, rows: Indices, penalty: np.ndarray, goal: float, most: int) -> PerOutput:
-        """Sweep over all points until the gaps of rows are at most goal; return the gaps.
+        """Sweep over all points until the gaps of the outputs in rows are at most goal; return the gaps.
 
-        It ends after `most` sweeps at the latest.
+        At most `most` sweeps are made.
         """
         gram, gaps = self.design.gram, np.empty(len(rows))
         c, power, b, q, bar = (
@@ -187,9 +192,9 @@ class CoordinateChunk(Chunk):
         return gaps
 
     def _finish(self, rows: Indices, penalty: PerOutput, tolerance: float) -> PerOutput:
-        """Bring the gaps of rows down to tolerance; return the gaps, in float64.
+        """Bring the gaps of the outputs in rows down to tolerance; return the gaps.
 
-        Between sweeps, gradients are computed in float64.
+        Gaps and the gradients before each group of sweeps are computed in float64.
         """
         gram, bar, n_models = self.design.exact_gram, penalty.astype(np.float32), len(self.design.masks)
         correlations, gaps = (

@@ -1,6 +1,7 @@
-"""LASSO datamodels, the estimator of the paper.
+"""The estimator of LASSO datamodels, which Georgiev et al. 2025 use.
 
-Few points have a weight in an output. Each output has the penalty that best predicts models left out.
+Each output gives a weight other than 0 to few training points. Its penalty is the one whose fit best predicts
+models that were left out of the fit.
 """
 
 from dataclasses import dataclass
@@ -19,26 +20,27 @@ from pipeline.core.errors import ConfigError
 from pipeline.core.seeds import generator
 from pipeline.core.settings.neutral import setting
 
-# Training points up to which `auto` uses coordinate descent; two Gram matrices of float32 then take 2 GB.
-# With equal gaps, on one core, the batched solver takes 4 to 6 times as long for 500 to 8,000 points, so it
-# is used only where that memory is not available.
+# Training points up to which `auto` uses coordinate descent; its Gram matrices and counts, four arrays
+# (n_train, n_train) of float32, then take 4 GB. With equal duality gaps, on one core, the batched solver
+# takes 4 to 6 times as long for 500 to 8,000 points, so `auto` uses it only above this number.
 MOST_COORDINATES = 16_000
-# The least share of degrees of freedom that the weights leave for errors. An output with a weight for nearly
-# every model has no errors to learn from.
+# Lower bound of 1 − n_weights / n_models, by which the estimated shrinkage is divided. Without it, the
+# standard errors of an output with as many weights as models would be infinite.
 LEAST_FREEDOM = 0.05
 
 
 class Lasso(Estimator):
     """LASSO regression of outputs on masks.
 
-    Each output is fitted at `n_penalties` penalties, from the one that leaves no weight down to `smallest`
-    times it. The penalty with the least squared error on `heldout_share` of the models, drawn at random, is
-    chosen; all models are then fitted at it. The path of an output ends after `patience` rises of that error
-    in a row; a patience of n_penalties never ends it early. tolerance: the duality gap at which an output is
-    solved, as a share of its objective at zero weights; `gap` in the results certifies it. solver:
-    `coordinate` keeps Gram matrices (n_train, n_train) in memory; `batched` runs on torch, on a GPU if there
-    is one, and needs none; `auto` is `coordinate` up to 16,000 points. Weights are stored dense, n_outputs ×
-    n_train × 4 bytes: for all logits of 50,000 points of 10 classes 100 GB, as in the paper.
+    Each output is fitted along a path of `n_penalties` penalties, from the one at which all weights are 0
+    down to `smallest` times it. The penalty with the least squared error on `heldout_share` of the models,
+    drawn at random, is chosen; all models are then fitted at it. The path of an output ends early after
+    `patience` rises of that error in a row; a patience of n_penalties never ends it early. tolerance: the
+    duality gap at which an output counts as solved, as a share of its objective at zero weights; `gap` in the
+    results holds the gap that was reached. solver: `coordinate` keeps Gram matrices (n_train, n_train) in
+    memory; `batched` runs on torch, on a GPU if there is one, and keeps none that is larger than the masks;
+    `auto` is `coordinate` up to 16,000 points. Weights are stored dense and take n_outputs × n_train × 4
+    bytes: 100 GB for all logits of 50,000 points of 10 classes, as in Georgiev et al. 2025.
     """
 
     name: ClassVar[str] = "lasso"
@@ -62,7 +64,10 @@ class Lasso(Estimator):
 
     @override
     def factor(self, evidence: Evidence) -> Arrays:
-        """Return `heldout` (n_models,): which models choose the penalty and do not shape the path."""
+        """Return `heldout` (n_models,): which models serve to choose the penalty.
+
+        The fits along the path leave these models out.
+        """
         check_masks(evidence.masks)
         n_models = len(evidence.masks)
         self.check_count(n_models)
@@ -74,12 +79,13 @@ class Lasso(Estimator):
 
     @override
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
-        """Return the weights (n_train,) of each output, and numbers about its fit.
+        """Return the weights (n_outputs, n_train), and numbers (n_outputs,) about the fit of each output.
 
-        penalty. gap: the certificate. r2: on the models left out, at the penalty that is best for them; so it
-        is too high, by 0.1 with 100 models and by 0.01 with 1,000. at_end: 1 if the last penalty of the path
-        was the best, as for outputs with many weights and a high r2. n_weights: the number of weights that
-        are not 0. `LassoDatamodel` describes the numbers that effects need.
+        penalty: the chosen penalty. gap: the duality gap, an upper bound on the distance of the fit from the
+        optimum. r2: the share of variance explained on the models left out, at the penalty that is best for
+        them. So it is too high, by 0.1 with 100 models and by 0.01 with 1,000. at_end: 1 if the last penalty
+        of the path was the best, as for outputs with many weights and a high r2. n_weights: the number of
+        weights that are not 0. noise and shrinkage: see `LassoDatamodel`.
         """
         check_outputs(evidence.masks, block.outputs)
         path = Path(
@@ -139,8 +145,8 @@ class Lasso(Estimator):
 class LassoDatamodel(WeightMatrix):
     """Weights of raw masks, and the uncertainty of the weights.
 
-    noise (n_outputs,): the variance of each weight without shrinkage. shrinkage (n_outputs,): the amount by
-    which each weight is shrunk towards 0.
+    noise (n_outputs,): the variance that each weight of an output would have without shrinkage. shrinkage
+    (n_outputs,): the amount by which the penalty moves each weight towards 0.
     """
 
     noise: Float[np.ndarray, " _"]
@@ -165,10 +171,11 @@ class LassoDatamodel(WeightMatrix):
 def _uncertainty(found: LassoFit, n_weights: Indices, masks: Masks) -> dict[str, np.ndarray]:
     """Return `noise` and `shrinkage`, each (n_outputs,), of weights for masks (n_models, n_train).
 
-    They are those of the limit of many models and points. In this limit a weight is the weight of one
-    regression on its point alone, less the shrinkage. The former has variance error/(n_models·v), where v is
-    the variance of a mask bit. The shrinkage is the penalty over v·(1 − n_weights/n_models). Source: Bayati
-    and Montanari 2012, theorem 1.5 (for normal designs; binary ones agree).
+    The formulas hold in the limit of many models and points. In this limit a weight is the weight of a
+    regression on its point alone, moved towards 0 by the shrinkage. The weight before this move has variance
+    error/(n_models·v), where v is the variance of a mask bit. The shrinkage is the penalty over v·(1 −
+    n_weights/n_models). Source: Bayati and Montanari 2012, theorem 1.5 (for normal designs; binary ones
+    agree).
     """
     kept = masks.mean(axis=0)
     variance = (kept * (1 - kept)).mean()

@@ -15,14 +15,14 @@ from jaxtyping import Bool, Float, Int
 
 from pipeline.core.arrays import Masks, Outputs, PerOutput
 
-# Outputs solved together: enough for efficient matrix products, few enough that their arrays stay in the
-# cache.
+# Number of outputs solved together: enough for efficient matrix products, few enough that their arrays stay
+# in the cache.
 _CHUNK = 256
-# Tolerance of gaps on the path, where only the best penalty is sought. The refit at that penalty uses the
-# requested tolerance.
+# Along the path, duality gaps need not be below this tolerance, because the path only serves to find the best
+# penalty. The refit at that penalty uses the requested tolerance.
 PATH_TOLERANCE = 1e-4
-# Float32 resolves gaps to 2e-6. So gaps are brought below the share SAFE of a tolerance, and a tolerance
-# below FLOAT32 takes float64.
+# Float32 resolves gaps only to 2e-6. So solvers bring gaps below SAFE × tolerance, and use float64 if the
+# tolerance is below FLOAT32.
 SAFE, FLOAT32 = 0.97, 1e-5
 
 SparseWeights = Float[np.ndarray, "n_outputs n_train"]
@@ -70,9 +70,9 @@ class LassoFit:
 
 @runtime_checkable
 class Chunk(Protocol):
-    """Some outputs on the way down their paths; their arrays may be on any device.
+    """Some outputs that are being solved at falling penalties; their arrays may be on any device.
 
-    All arguments and results are those of the outputs that are still on the way.
+    All arguments and results hold one entry or row for each output that is still in the chunk.
     """
 
     def largest(self) -> PerOutput:
@@ -80,9 +80,10 @@ class Chunk(Protocol):
         ...
 
     def solve(self, penalty: PerOutput, previous: PerOutput, tolerance: float) -> PerOutput:
-        """Solve each output at its penalty and return the relative duality gaps, at most tolerance each.
+        """Solve each output at its penalty and return the relative duality gaps.
 
-        Each output starts from its current weights, which solve it at the penalty in previous.
+        A gap is at most tolerance, unless the solver reaches its limit of steps first. Each output starts
+        from its current weights, which solve it at the penalty in previous.
         """
         ...
 
@@ -91,7 +92,7 @@ class Chunk(Protocol):
         ...
 
     def keep(self, rows: PointRows) -> None:
-        """Continue with these outputs only."""
+        """Drop all outputs from the chunk that rows does not mark."""
         ...
 
     def weights(self) -> SparseWeights:
@@ -100,18 +101,19 @@ class Chunk(Protocol):
 
 
 class Solver(ABC):
-    """Solves LASSO problems over the models that `heldout` leaves in, and over all models."""
+    """Solves LASSO problems on the models that `heldout` does not mark, and on all models."""
 
     @abstractmethod
     def on_path(self, outputs: Outputs) -> Chunk:
-        """Return a chunk of outputs at zero weights, to be solved over the models left in.
+        """Return a chunk of outputs at zero weights, to be solved on the models that heldout does not mark.
 
-        outputs (n_models, n_outputs): those of all models.
+        outputs (n_models, n_outputs) are given for all models, so that the chunk can return errors on the
+        models left out.
         """
 
     @abstractmethod
     def on_all(self, outputs: Outputs, weights: SparseWeights) -> Chunk:
-        """Return a chunk of outputs (n_models, n_outputs) at weights, to be solved over all models."""
+        """Return a chunk of outputs (n_models, n_outputs) at weights, to be solved on all models."""
 
 
 def fit_path(solver: Solver, masks: Masks, outputs: Outputs, path: Path) -> LassoFit:
@@ -132,12 +134,13 @@ def fit_path(solver: Solver, masks: Masks, outputs: Outputs, path: Path) -> Lass
 
 
 def _fit_chunk(solver: Solver, masks: Masks, outputs: Outputs, path: Path) -> LassoFit:
-    # An output that never varies leaves exact zeros here. Subtracting the mean would leave rounding errors to
-    # be explained.
+    # Subtracting the first model's output gives exact zeros for an output that never varies. Subtracting the
+    # mean would leave rounding errors, which the solver would then fit.
     shifted = outputs - outputs[0].astype(np.float64)
     walk = _walk(solver.on_path(shifted), path)
     chunk = solver.on_all(shifted, walk.weights)
-    # An output that varied on no model of its path has penalty 0 there.
+    # The penalty is 0 for an output that did not vary over the models of the path. Such an output takes the
+    # largest penalty over all models, at which its weights are 0.
     penalty = np.where(walk.penalty > 0, walk.penalty, chunk.largest())
     gap = chunk.solve(penalty, penalty, path.tolerance)
     weights = chunk.weights()
@@ -163,7 +166,10 @@ class _Walk:
 
 
 def _walk(chunk: Chunk, path: Path) -> _Walk:
-    """Take outputs down their paths, and return each at the penalty where its error was least."""
+    """Solve outputs along their paths, and return each at the penalty with the least error.
+
+    The error is the one on the models left out of the path.
+    """
     largest, ratios = chunk.largest(), path.ratios()
     best, error_at_zero = chunk.weights().copy(), chunk.errors()
     error, last = error_at_zero.copy(), error_at_zero.copy()

@@ -1,7 +1,7 @@
 """LASSO problems of many outputs at once, solved by accelerated proximal gradients on torch.
 
-All work is matrix products, so it runs on a GPU if there is one. The Gram matrix is kept only if it is
-smaller than the masks. Otherwise a product with it is two products with the masks, centred by their mean.
+Nearly all work is matrix products, so it runs on a GPU if there is one. The Gram matrix is kept only if it is
+not larger than the masks. Otherwise a product with it is computed as two products with the masks.
 """
 
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ _MOST_STEPS = 3000
 # Steps between checks of the gaps.
 LOOK = 4
 POWER_STEPS = 50
-# Factor for the part of the largest eigenvalue that the power method may miss; without it, steps may be too
-# long to converge.
+# The power method may find too small a largest eigenvalue, and steps may then be too long to converge. So its
+# result is multiplied by this factor.
 SURELY = 1.05
 
 
 @dataclass(frozen=True)
 class _Design:
-    """The quantities that problems need from masks (n_models, n_train), which are numbers on some device."""
+    """The masks (n_models, n_train) as numbers on some device, and what all problems on them share."""
 
     masks: Tensor
 
@@ -37,7 +37,7 @@ class _Design:
 
     @cached_property
     def gram(self) -> Tensor | None:
-        """The covariance of the masks, or None if it is larger than the masks."""
+        """The covariance of the masks, or None if that is larger than the masks."""
         if self.masks.shape[1] > len(self.masks):
             return None
         return self.masks.T @ self.masks / len(self.masks) - torch.outer(self.mean, self.mean)
@@ -61,7 +61,7 @@ class _Design:
 
 
 class Batched(Solver):
-    """A solver that holds the masks on the device, as float32 or, for gaps below 1e-5, float64."""
+    """A solver that holds the masks on the device, as float32, or as float64 if exact is True."""
 
     def __init__(
         self, masks: Masks, heldout: Heldout, *, exact: bool = False, device: str | None = None
@@ -98,8 +98,9 @@ class Batched(Solver):
 class BatchedChunk(Chunk):
     """A chunk on the device.
 
-    state holds tensors with one row for each output. In it, beta holds the weights and slope the gradient
-    Xᵀr/m of the residuals r.
+    state holds tensors with one row for each output. In it, beta holds the weights, slope the gradient Xᵀr/m
+    of the residuals r, and missed the centred outputs of the models left out. compiled_steps explains
+    correlations and power.
     """
 
     def __init__(
@@ -165,10 +166,10 @@ class BatchedChunk(Chunk):
 
 
 class _Walk:
-    """Outputs between two points of a path.
+    """The state of FISTA for some outputs, each at one penalty.
 
-    It holds their weights and gradients, those of the step before, and the age (n_outputs, 1) of their
-    momentum.
+    It holds the weights and gradients of this step and of the step before. age (n_outputs, 1) is the sequence
+    from which FISTA derives its momentum; it restarts at 1 when the momentum is dropped.
     """
 
     def __init__(
@@ -179,7 +180,7 @@ class _Walk:
         self.age = torch.ones_like(beta[:, :1])
 
     def keep(self, rows: Tensor) -> None:
-        """Continue with these outputs only."""
+        """Drop all outputs that rows does not mark."""
         for name in ("correlations", "penalty", "beta", "slope", "last_beta", "last_slope", "age"):
             setattr(self, name, getattr(self, name)[rows])
 
@@ -200,7 +201,7 @@ class _Walk:
 
 
 def _shrunk(values: Tensor, bound: Tensor) -> Tensor:
-    """Return values moved by bound (n_outputs, 1) towards 0, but not past it."""
+    """Return values moved towards 0 by bound (n_outputs, 1), but not past 0."""
     return values - values.clamp(-bound, bound)
 
 

@@ -2,7 +2,8 @@
 
 The shrinkage removes the noise of the difference. The method costs products of masks with outputs and no
 factorisation. In expectation the difference is the least-squares weight. With fewer models than points it
-also holds the chance imbalance of all other points, so without shrinkage it predicts worse than the mean.
+also holds the chance imbalance of all other points, so without shrinkage it predicts worse than the mean
+output.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from pipeline.attribution.linear.means import Means, PointWeights, layers_of, sp
 from pipeline.core.arrays import Indices, Masks, Outputs, PerOutput, PerTrain
 from pipeline.core.settings.neutral import setting
 
-# Parts into which the models are cut; each is predicted by the others.
+# Number of parts into which the models are cut for r2; each part is predicted by a fit to the others.
 FOLDS = 5
 
 
@@ -56,8 +57,8 @@ class DifferenceOfMeans(Estimator):
     def fit(self, factor: Arrays, evidence: Evidence, block: Block) -> Arrays:
         """Return `prior_variance` and `r2`, each (n_outputs,).
 
-        `prior_variance` is the variance of the true differences, without noise. `r2` is that of fifths of the
-        models, each predicted by a fit to the other four.
+        `prior_variance` is the variance of the true differences, without noise. `r2` is the share of variance
+        explained on fifths of the models, each predicted by a fit to the other four.
         """
         check_outputs(evidence.masks, block.outputs)
         found: list[tuple[PerOutput, PerOutput]] = []
@@ -91,7 +92,7 @@ class DifferenceOfMeans(Estimator):
             weights = self.kept(_prior(differences, variances), variances) * differences
             for layer in np.unique(means.layers[left]).tolist():
                 same = left & (means.layers == layer)
-                # If none of the other models is of this layer, all of them are compared with it.
+                # If no fitted model is of this layer, the layer is compared with all fitted models.
                 others = (
                     learnt.layers == layer
                     if (learnt.layers == layer).any()
@@ -112,7 +113,10 @@ class DifferenceOfMeans(Estimator):
 
 @dataclass(frozen=True, kw_only=True)
 class MeansDatamodel(Datamodel):
-    """Differences of means of a block of outputs; those of a few points are computed alone."""
+    """Differences of means of a block of outputs.
+
+    They are computed when needed; the effect of a removal needs only those of the removed points.
+    """
 
     means: Means
     prior: PerOutput

@@ -1,9 +1,10 @@
 """Regression in its dual form.
 
-One m×m eigendecomposition of a kernel between subsets serves every output, penalty and forget set. With K the
-centred kernel of the fitted masks and Y the centred outputs, every answer of a datamodel is k (K + λI)⁻¹ Y.
-Here k is the kernel of the subject of the question, such as a mask or a removal, with the fitted masks. Ridge
-and kernel datamodels differ only in the kernel.
+One m×m eigendecomposition of a kernel between the subsets of m fitted models serves every output, penalty and
+forget set. Let K be the centred kernel of the fitted masks and Y the centred outputs. A datamodel answers k
+(K + λI)⁻¹ Y, where k is the kernel between what is asked and the fitted masks. For a prediction this is the
+kernel of a mask, and the mean output is added; for an effect it is the kernel of a removal. Ridge and kernel
+datamodels differ only in the kernel.
 """
 
 from abc import ABC, abstractmethod
@@ -21,7 +22,7 @@ from pipeline.attribution.evidence import Block, Evidence, check_masks, check_ou
 from pipeline.core.arrays import HeldoutOutputs, Indices, Masks, Outputs, PerOutput, require_masks
 from pipeline.core.settings.neutral import setting
 
-# Single points whose removal is computed together: each is a mask, and a row of n_models numbers.
+# Number of points whose single removals are computed at once; each takes a row of n_models numbers.
 SINGLES = 4096
 
 
@@ -43,7 +44,7 @@ class Kernel(ABC):
 
 
 class DualEstimator(Estimator):
-    """Regression with some kernel.
+    """Base of estimators that solve a regression with some kernel.
 
     The results of `fit` hold `penalty`, `effect_penalty` (both absolute) and `amplitude`.
     """
@@ -65,7 +66,7 @@ class DualEstimator(Estimator):
         """Return `eigenvalues` (n_models,) and `eigenvectors` (n_models, n_models) of K.
 
         Eigenvalues ascend; eigenvectors are columns. If there are held-out masks, `heldout` (n_models,
-        n_heldout) holds their k.
+        n_heldout) holds the kernel of the fitted masks with them.
         """
         check_masks(evidence.masks)
         asked = (
@@ -103,11 +104,11 @@ class DualEstimator(Estimator):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DualDatamodel:
-    """Datamodels of a block of outputs under one kernel; outputs with the same penalty share its solve.
+    """Datamodels of a block of outputs under one kernel; outputs with equal penalties are solved together.
 
-    amplitude (n_outputs,): variance of an output for each unit of the kernel. noise (n_outputs,): variance of
-    an output that no mask explains. curvature: the part of an effect that the kernel does not know, as a
-    share of the effect; the standard error includes it.
+    amplitude (n_outputs,): prior variance of an output for each unit of the kernel. noise (n_outputs,):
+    variance of an output that no mask explains. curvature: the part of an effect that the kernel does not
+    know, as a share of the effect; the standard error includes it.
     """
 
     kernel: Kernel
@@ -164,9 +165,9 @@ class DualDatamodel:
         return -np.concatenate([self._apply(changed, self.penalty) for changed, _ in self._removing_each()])
 
     def intercept(self) -> PerOutput:
-        """Return the prediction for the empty mask of the linear datamodel with these weights.
+        """Return what the linear datamodel with these `weights` predicts for the empty mask.
 
-        The linear datamodel agrees with this one on all points together.
+        It is chosen so that the linear datamodel and this one agree on the mask that keeps all points.
         """
         everything = np.ones((1, self.evidence.n_train), bool)
         return self.predict(everything)[0] - self.weights().sum(axis=0)

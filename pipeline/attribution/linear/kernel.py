@@ -1,8 +1,8 @@
 """Kernel datamodels: ridge on the masks and on the kept share of each *group*.
 
-So the loss of a whole group may cost more than the sum of its points. In a linear datamodel the last point of
-a neighbourhood matters as much as the first. Real models differ: they hardly miss a point as long as similar
-points remain. The kernel between two subsets is therefore a sum of parts. One part is the masks, with each
+In a linear datamodel the last point of a neighbourhood matters as much as the first. Real models differ: they
+hardly miss a point as long as similar points remain, so the loss of a whole group may cost more than the sum
+of its points. The kernel between two subsets is therefore a sum of parts. One part is the masks, with each
 point weighted by its difficulty: easy points change nothing, and their noise is shrunk away. The other parts
 are saturating functions of the kept shares of balls, caps and hard groups.
 """
@@ -30,11 +30,11 @@ from pipeline.data.nested_groups import BALL, CAP, HARD, Lines
 
 # Sizes of the groups whose kept share is a feature.
 SIZES = (3, 8, 20, 50, 120)
-# The least variance of a point's weight, in units of the mean: points that models find easy still count for
-# something.
+# The least variance of a point's weight, in units of the mean, so that points that models find easy still
+# count for something.
 EASIEST = 0.03
-# The most lines of one kind that serve as features. Beyond a few thousand, balls overlap so much that more
-# lines add no information.
+# The most lines (ranked ids whose prefixes are groups) of one kind that serve as features. Beyond a few
+# thousand, balls overlap so much that more lines add no information.
 MOST_LINES = 4096
 # Number of points, or of groups, whose features are computed at once.
 _COLUMNS = 2048
@@ -43,12 +43,13 @@ _COLUMNS = 2048
 class GroupKernel(DualEstimator):
     """Regression with a kernel of masks and of groups.
 
-    balls, caps, hard: the weights of those groups; masks have weight 1. effect_shrinkage: the penalty of
-    effects, as a share of the penalty that predicts single models best. The latter is chosen for each output
-    by its leave-one-out error and shrinks the effect of groups too much. curvature: the part of an effect
-    that lies beyond all subsets seen, as a share of the effect; the standard error includes it. guide: steps
-    of the scouts towards which effects are drawn as far as noise allows, see `guided`. In models too large
-    for it, only the last layer moves.
+    balls, caps, hard: the weights of the parts for those groups; the part for masks has weight 1.
+    effect_shrinkage: the penalty of effects, as a share of the penalty of predictions. The penalty of
+    predictions has the least leave-one-out error, chosen for each output, but shrinks the effects of groups
+    too much. curvature: the part of an effect that lies beyond all subsets seen, as a share of the effect;
+    the standard error includes it. guide: an estimator of influence steps of the scouts, towards which
+    effects move as far as their noise allows (see `guided`). Models of many parameters need `guide.layers:
+    last`.
     """
 
     name: ClassVar[str] = "kernel"
@@ -185,9 +186,9 @@ def _indicator(sets: Sequence[Indices], n_train: int) -> sparse.csr_array:
 
 
 def _memberships(lines: Lines, kind: int) -> sparse.csr_array:
-    """Return the points of the groups at the start of the lines of a kind, (n_groups, n_train).
+    """Return which points are in the groups of one kind, (n_groups, n_train); each row sums to 1.
 
-    Each row sums to 1.
+    The groups are the first ids of up to MOST_LINES lines of the kind, at each of SIZES.
     """
     chosen = lines.of(kind)
     if len(chosen) > MOST_LINES:

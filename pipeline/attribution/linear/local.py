@@ -1,9 +1,9 @@
 """Local datamodels: ridge on the masks, with a prior of its own for each output.
 
-The prior is wide for training points that were hard and look like the output's point. Only the points with
-the widest priors get a weight, so the cost of a point depends on `reach` and not on the number of training
-points. Local datamodels are linear like ridge, so they do not know that the last points of a group matter
-more than the first (see kernel).
+The prior allows large weights for training points that were hard and look like the output's point. Only the
+points with the widest priors get a weight, so the eigendecomposition for a point of outputs grows with
+`reach` and not with the number of training points. Local datamodels are linear like ridge, so they do not
+know that the last points of a group matter more than the first (see kernel).
 """
 
 from dataclasses import dataclass
@@ -21,10 +21,11 @@ from pipeline.attribution.linear.prior import learn_prior, pair_columns, prior_v
 from pipeline.core.arrays import Indices, Masks, Outputs, PerOutput, require_masks
 from pipeline.core.settings.neutral import setting
 
-# Pairs from which a prior is learnt. A block with more pairs uses only some of its points, evenly spaced.
+# The most pairs of a training point and an output's point from which a prior is learnt. A block with more
+# pairs uses only some of its points, evenly spaced.
 MOST_PAIRS = 2**21
-# Training points up to which the products of all their masks are kept, in 64 MB. With more, the products of
-# each point are computed when it is fitted.
+# Up to this many training points, the products of their centred masks with each other are computed once and
+# kept, in at most 64 MB. With more, those that a point needs are computed when it is fitted.
 _MOST_KEPT = 4096
 
 # Number of training points whose mask bits are converted to floats at once.
@@ -60,8 +61,9 @@ class LocalRidge(Estimator):
         """Return `penalty`, `r2`, `rest`, `ids`, `weights` and `variances` of each output.
 
         The first three are (n_outputs,), the others (n_outputs, reach). `r2` is leave-one-out. The prior is
-        learnt from this block and shared by the outputs of a point. `rest` is the prior variance of each
-        point that has no weight. Weights and variances are float32, because they take most of the table.
+        learnt from this block and shared by the outputs of a point. `rest` is the mean prior variance of the
+        training points without a weight. Weights and variances are float32, because they take most of the
+        table.
         """
         check_outputs(evidence.masks, block.outputs)
         outputs = block.outputs - block.outputs.mean(axis=0, dtype=np.float64)
@@ -95,9 +97,9 @@ class LocalRidge(Estimator):
         evidence: Evidence,
         block: Block,
     ) -> Float[np.ndarray, "n_train n_block_points"]:
-        """Return the prior variance of each training point's weight for each point.
+        """Return the prior variance of each training point's weight in the outputs of each block point.
 
-        The variances are in units in which the outputs of a point have a mean variance of 1.
+        The unit of a variance is the mean variance of the block point's outputs.
         """
         n_points = len(block.points)
         variance = totals.reshape(n_points, -1).mean(axis=1) / len(evidence.masks)
@@ -120,7 +122,8 @@ class LocalRidge(Estimator):
     ) -> dict[str, np.ndarray]:
         """Return the results for the outputs of one point.
 
-        products: the products of these outputs with masks. totals: their sums of squares.
+        products: the products of masks with these outputs. totals: the sums of squares of the outputs. prior:
+        the prior variance of each training point's weight.
         """
         n_models, n_outputs = len(evidence.masks), len(totals)
         ids = np.sort(np.argsort(-prior, kind="stable")[: self.reach])
@@ -153,9 +156,10 @@ class LocalRidge(Estimator):
 class LocalDatamodel:
     """Linear datamodels with few weights each.
 
-    values (n_outputs, n_weights): the weights of the training points in ids. variances: their posterior
-    variances. kept (n_train,): the share of fitted models that keep each point. offset (n_outputs,): the mean
-    outputs of the fitted models.
+    ids (n_outputs, n_weights): the training points that have a weight, equal for all outputs of a point.
+    values and variances: their weights and posterior variances. rest (n_outputs,): the variance of the weight
+    of every other point. kept (n_train,): the share of fitted models that keep each point. offset
+    (n_outputs,): the mean outputs of the fitted models.
     """
 
     kept: Float[np.ndarray, " n_train"]
@@ -194,9 +198,10 @@ class LocalDatamodel:
 
 
 def products_of(masks: Masks, outputs: Outputs) -> Products:
-    """Return the products of masks with centred outputs.
+    """Return the products of masks with centred outputs, (n_train, n_outputs).
 
-    Masks need not be centred then. Only few columns are held as numbers at a time.
+    Because the outputs are centred, the masks need not be. Only few mask columns are held as floats at a
+    time.
     """
     parts = [
         masks[:, start : start + _COLUMNS].T.astype(np.float64) @ outputs

@@ -1,4 +1,4 @@
-"""Mean outputs of models with and without each training point, which difference of means needs.
+"""Means of outputs over models with and without a training point, for the estimator difference_of_means.
 
 Only models that keep equally many points are compared.
 """
@@ -16,11 +16,13 @@ from pipeline.core.arrays import Indices, Masks, Outputs, PerTrain
 _ROWS = 512
 # Number of outputs that are fitted at once. With 50,000 points each array takes 0.1 GB.
 _COLUMNS = 256
-# Models that keep the same number of points form a layer of their own if they are this share of all models,
-# as in a population. Masks drawn point by point have no such number.
+# Models that keep the same number of points form a layer of their own if they are at least this share of all
+# models, as the models of a population are. All other models form layer 0, such as models whose masks are
+# drawn independently for each point.
 LAYER = 0.2
-# Σ(a − ā)² of a point that one of two models of the layer leaves out, the least from which anything can be
-# learnt. Points that all models keep get the same value.
+# Lower bound of Σ(a − ā)² of a point's mask bits a. It is the value of a point that one of two models leaves
+# out, the least from which anything can be learnt. Points that all models keep get it too, so that no
+# division is by 0.
 _LEAST = 0.5
 
 Layers = Int[np.ndarray, " n_models"]
@@ -29,9 +31,10 @@ PointWeights = Float[np.ndarray, "n_chosen n_outputs"]
 
 @dataclass(frozen=True, kw_only=True)
 class Means:
-    """Masks and outputs of all models.
+    """Masks and outputs of models, from which differences of means are computed.
 
-    centred: the outputs less the mean of their layer. spread: as `factor` returns it.
+    layers (n_models,): see `layers_of`. centred: the outputs less the mean of their layer. spread (n_train,):
+    see `spread_of`.
     """
 
     masks: Masks
@@ -42,7 +45,7 @@ class Means:
 
     @classmethod
     def of(cls, evidence: Evidence, outputs: Outputs, spread: PerTrain) -> "Means":
-        """Return the means of all models of the evidence."""
+        """Return the Means of all models of the evidence."""
         layers = evidence.once("layers", lambda: layers_of(evidence.masks))
         return cls(
             masks=evidence.masks,
@@ -53,9 +56,9 @@ class Means:
         )
 
     def of_models(self, evidence: Evidence, name: int, chosen: Bool[np.ndarray, " n_models"]) -> "Means":
-        """Return the means of the chosen models only.
+        """Return the Means of the chosen models only.
 
-        Their spread serves all blocks, so it is cached under name.
+        Their spread is the same for all blocks of outputs, so the evidence keeps it under name.
         """
         masks, layers = self.masks[chosen], self.layers[chosen]
         spread = evidence.once(("spread", name), lambda: spread_of(masks, layers))
@@ -68,7 +71,7 @@ class Means:
         )
 
     def of_some(self, outputs: slice) -> "Means":
-        """Return the means of some outputs only."""
+        """Return the Means of some outputs only."""
         return replace(self, outputs=self.outputs[:, outputs], centred=self.centred[:, outputs])
 
     def differences(self, points: Indices) -> tuple[PointWeights, PointWeights]:
@@ -88,7 +91,7 @@ class Means:
 
 
 def spread_of(masks: Masks, layers: Layers) -> PerTrain:
-    """Return Σ(a − ā)² of each point's mask bits over the models, (n_train,), or _LEAST if that is more.
+    """Return Σ(a − ā)² of each point's mask bits a over the models, (n_train,), at least _LEAST.
 
     ā is the mean over the model's layer.
     """
@@ -108,12 +111,12 @@ def centred_by(outputs: Outputs, layers: Layers) -> Outputs:
 
 
 def split_outputs(outputs: Outputs) -> Iterator[Outputs]:
-    """Yield outputs, some columns at a time."""
+    """Yield some columns of outputs at a time."""
     for start in range(0, outputs.shape[1], _COLUMNS):
         yield outputs[:, start : start + _COLUMNS]
 
 
 def layers_of(masks: Masks) -> Layers:
-    """Return the layer of each model: the number of points it keeps if many keep as many, else 0."""
+    """Return the layer of each model: the number of points it keeps if many models keep as many, else 0."""
     counts, which, n_models = np.unique(masks.sum(axis=1), return_inverse=True, return_counts=True)
     return np.asarray(np.where(n_models >= max(2, LAYER * len(masks)), counts, 0)[which])

@@ -1,8 +1,9 @@
-"""Prior variances of weights, learnt from the scouts' views of both points.
+"""Prior variances of the weights of a datamodel, learnt from the scouts' views of the points.
 
-A weight is large if the training point was hard and looks like the point whose output it changes. The
-importance of each property differs between data sets. So it is learnt from the squared marginal weights of
-all pairs at once, which are unbiased after their known noise is subtracted.
+The weight of a training point in an output tends to be large if the point was hard and looks like the point
+of the output. How much each property matters differs between data sets. So it is learnt from marginal
+weights, those of regressions on one training point alone, of all pairs of points at once. Their squares, less
+their known noise, are unbiased estimates of the variances.
 """
 
 import numpy as np
@@ -13,9 +14,10 @@ from pipeline.data.views import Views
 
 PerPair = Float[np.ndarray, "n_train n_chosen"]
 
-# The least difficulty, in units of the mean: points that models find easy still count for something.
+# The least difficulty, in units of the mean, so that points that models find easy still count for something.
 _EASIEST = 0.03
-# Steps of the scoring that learns the prior; it settles in about 15.
+# The most steps of the iteration that learns the prior, and the step size below which it ends; it takes about
+# 15 steps.
 _MOST_STEPS, SMALLEST_STEP = 50, 1e-4
 # Bounds on the logarithm of a variance, in units of an output's variance. A variance at the lower bound has
 # the same effect as zero, and one at the upper bound the same as no limit.
@@ -27,10 +29,10 @@ RIDGE = 1e-3
 def pair_columns(
     views: Views, n_train: int, points: Indices
 ) -> Float[np.ndarray, "n_train n_chosen n_columns"]:
-    """Return the columns that a prior variance may depend on, for each training point and each of points.
+    """Return the properties of pairs on which prior variances may depend, n_columns for each pair.
 
-    The columns are 1, likeness, its square and the logarithm of difficulty, and the same four once more where
-    labels agree.
+    A pair is a training point and one of points. The columns are 1, likeness, its square and the logarithm of
+    difficulty, and the same four again, which are 0 unless the labels agree.
     """
     alike = views.likeness(n_train, points)
     difficulty = views.difficulty[:n_train]
@@ -51,8 +53,9 @@ def learn_prior(
     """Return the coefficients under which the marginal weights are most likely.
 
     The prior variances are exp(columns @ coefficients). squares: the squares of the marginal weights. noise:
-    the variances that they have if weights are 0. The method is Fisher scoring of normal weights with
-    variance noise + prior, standardised inside; the first column must be all 1.
+    the variances of the marginal weights if the true weights are 0. Marginal weights are taken as normal with
+    variance noise + prior, and the likelihood is maximised by Fisher scoring. Columns are standardised
+    inside; the first column must be all 1.
     """
     centre, scale = columns.mean(axis=0), columns.std(axis=0)
     centre[0], scale[scale == 0] = 0.0, 1.0
@@ -66,7 +69,7 @@ def learn_prior(
         slope = standard.T @ ((squares / total - 1) * share / 2)
         curvature = (standard * (share**2 / 2)[:, None]).T @ standard
         step = np.linalg.solve(curvature + RIDGE * np.eye(len(found)), slope)
-        # The first steps overshoot if nearly all pairs are noise.
+        # The first steps would overshoot if nearly all pairs are noise, so the length of a step is limited.
         found += step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
         if np.abs(step).max() < SMALLEST_STEP:
             break

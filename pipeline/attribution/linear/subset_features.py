@@ -1,6 +1,6 @@
 """Features of subsets for the group kernel: single points, and the kept shares of groups.
 
-They are computed some columns at a time.
+Each object stands for some columns of the features, so that they are never in memory all at once.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,8 @@ from typing_extensions import override
 
 from pipeline.core.arrays import Masks, PerTrain
 
-# The effect of a kept share on outputs: small until the last points of a group are removed.
+# Functions of the kept share of a group, shaped as effects on outputs are: they change little until the last
+# points of a group are removed.
 SATURATING: tuple[Callable[[Float[np.ndarray, "..."]], Float[np.ndarray, "..."]], ...] = (
     lambda kept: np.log(0.03 + kept),
     lambda kept: (1 - kept) ** 3,
@@ -22,7 +23,10 @@ SATURATING: tuple[Callable[[Float[np.ndarray, "..."]], Float[np.ndarray, "..."]]
 
 
 class SubsetFeatures(Protocol):
-    """Some features of masks, and how they change when sets are removed; most features do not change."""
+    """Some features of masks, and how they change when sets are removed from all points.
+
+    Changes are sparse, because most features do not change.
+    """
 
     def of(self, masks: Bool[np.ndarray, "n_masks n_train"]) -> Float[np.ndarray, "n_masks n_features"]:
         """Return the features of masks."""
@@ -46,7 +50,7 @@ def centre_of(features: Float[np.ndarray, "n_masks n_features"]) -> Float[np.nda
 
 @dataclass(frozen=True)
 class Points(SubsetFeatures):
-    """Single points of the given columns, each multiplied by its entry of scale (n_train,)."""
+    """The mask bits of training points in columns, each multiplied by its entry of scale (n_train,)."""
 
     columns: slice
     scale: PerTrain
