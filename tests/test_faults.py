@@ -75,7 +75,7 @@ def test_a_shard_that_takes_every_node_down_is_given_up_in_the_end(open_tiny: Op
     assert [(failure.start, failure.stop, failure.n_lost) for failure in progress.failures] == [
         (5, 10, retry_policy.MOST_LOST)
     ]
-    assert "if it takes the machine down itself" in progress.failures[0].error
+    assert "if the shard itself makes the machine fail" in progress.failures[0].error
 
 
 def test_memory_that_is_too_small_is_met_with_smaller_shards_of_the_same_bits(
@@ -188,9 +188,7 @@ def test_a_full_disk_ends_the_run_early_and_loses_nothing(
     made = len(tables(session.store.uri))
     assert 1 <= made < 5
     assert executor.tries.total() <= made + retry_policy.FULL_IN_A_ROW + 1
-    assert any(
-        "there is no space left in the store; free some" in failure.error for failure in progress.failures
-    )
+    assert any("the store has no space left; free some" in failure.error for failure in progress.failures)
     assert sum(failure.stop - failure.start for failure in progress.failures) == 20 - made
     assert not run_with(session)[0].failures
     assert equal(table(session), undisturbed)

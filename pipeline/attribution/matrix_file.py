@@ -159,5 +159,5 @@ def _open_mapped(path: Path, layout: LayoutName, dtype: str) -> np.ndarray:
         return found
     n_bytes, kind = path.stat().st_size, np.dtype(dtype).newbyteorder("<")
     if not n_bytes or n_bytes % kind.itemsize:
-        raise ValueError(f"its {n_bytes} bytes are no whole number of {dtype}")
+        raise ValueError(f"its {n_bytes} bytes are not a whole number of {dtype}")
     return np.memmap(path, kind, "r")

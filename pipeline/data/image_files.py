@@ -168,6 +168,6 @@ def _unreadable(path: Path, error: Exception) -> DataError:
             f"{path} cannot be read ({error.strerror}); it must be readable under this path on every machine"
         )
     return DataError(
-        f"{path} is no image that can be decoded ({type(error).__name__}: {error}); replace it or leave it "
-        "out"
+        f"{path} is not an image that can be decoded ({type(error).__name__}: {error}); replace it or "
+        "leave it out"
     )

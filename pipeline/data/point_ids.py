@@ -68,7 +68,8 @@ def parse_id(text: str) -> int:
         r"[0-9]+(?:[,;_:' \t-][0-9]+)+": "holds a separator",
     }
     reason = next(
-        (said for form, said in reasons.items() if re.fullmatch(form, text, re.ASCII)), "is no whole number"
+        (said for form, said in reasons.items() if re.fullmatch(form, text, re.ASCII)),
+        "is not a whole number",
     )
     raise IdError(f"{_shown(text)} {reason}; {_WRITE_IDS}")
 

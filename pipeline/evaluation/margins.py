@@ -87,7 +87,7 @@ def check_worlds(worlds: Mapping[str, np.ndarray], *, fewest: int, why: str = ""
             "give the same points in the same order"
         )
     if one.shape[1] == 0:
-        raise ShapeError("margins have 0 points; give at least one")
+        raise ShapeError("margins have 0 points; give at least one point")
 
 
 def _logsumexp(values: Float[np.ndarray, "n_classes *points"]) -> Float[np.ndarray, "*points"]:

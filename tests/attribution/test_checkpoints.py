@@ -98,7 +98,7 @@ class Gated(nn.Module):
         (
             {"name": "kernel", "guide": {"rows": 10**9}},
             Mlp(width=10**6),
-            "^estimator.guide: influence would hold 180 rows .* lower `rows`",
+            "^estimator.guide: influence would keep 180 rows .* lower `rows`",
         ),
     ],
 )

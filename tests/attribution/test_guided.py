@@ -67,5 +67,5 @@ def test_what_an_estimator_is_sure_of_does_not_move_and_curvature_is_no_noise():
 
 def test_effects_of_different_outputs_are_refused():
     _, predicted, guide = problem()
-    with pytest.raises(ShapeError, match=r"\(4000,\), guided on \(3,\)"):
+    with pytest.raises(ShapeError, match=r"\(4000,\), but the guide has \(3,\)"):
         guided(predicted, guide[:3], forgotten=FORGOTTEN)

@@ -141,6 +141,6 @@ def test_effects_follow_the_objective_of_training(objective):
 def test_an_objective_without_known_derivatives_is_refused():
     with pytest.raises(
         ConfigError,
-        match=r"influence does not know the derivatives of .*; set recipe.objective to 'cross_entropy'",
+        match=r"influence has no derivatives of .*; set recipe.objective to 'cross_entropy'",
     ):
         GroupInfluence().check_objective(torch.nn.functional.cross_entropy)

@@ -175,7 +175,7 @@ def test_a_missing_file_is_refused(tmp_path):
         ("weights.npy", np.asfortranarray(WEIGHTS), "Fortran order"),
         ("weights.npy", np.array([None, {}]), "Python objects"),
         ("weights.npy", b"\x93NUMPY", "cannot be used as npy"),
-        ("weights", b"abc", "3 bytes are no whole number of float16"),
+        ("weights", b"abc", "3 bytes are not a whole number of float16"),
         ("weights", b"", "0 bytes"),
         ("weights", pickle.dumps([WEIGHTS]), "training points"),
         ("weights.parquet", b"PAR1", "cannot be used as parquet"),

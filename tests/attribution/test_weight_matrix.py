@@ -70,7 +70,7 @@ def test_what_does_not_fit_together_is_refused():
         ours.predict(np.ones((1, 10), bool))
     with pytest.raises(DataError, match="distinct training ids in 0 to 10"):
         ours.effect_of_removing(np.array([3, 3]))
-    with pytest.raises(ShapeError, match="one weight a point and output"):
+    with pytest.raises(ShapeError, match="one weight for each point and output"):
         WeightMatrix(matrix=matrix_of(), everything=np.zeros(2))
     with pytest.raises(ShapeError, match="one for each weight"):
         WeightMatrix(matrix=matrix_of(), everything=np.zeros(N_OUTPUTS), errors=np.zeros((2, N_OUTPUTS)))

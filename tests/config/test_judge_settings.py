@@ -76,7 +76,7 @@ def test_both_names_are_one_experiment() -> None:
     [
         (
             {"evaluation": {}, "judges": {"klom": {}}},
-            "move what stands below `evaluation` to `judges.klom`, and remove `evaluation`",
+            "move the settings below `evaluation` to `judges.klom`, and remove `evaluation`",
         ),
         ({"evaluation": 3}, "evaluation: expected settings such as"),
         ({"judges": {}}, "judges is empty; name at least one"),

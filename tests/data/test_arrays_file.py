@@ -41,7 +41,7 @@ def test_the_arrays_come_back_in_order(npz: Path, arrays: dict[str, Any]) -> Non
         ),
         (
             {"train_inputs": np.array([[None]] * 3)},
-            "train_inputs holds Python objects, which are never unpickled",
+            "train_inputs contains Python objects, which are never unpickled",
         ),
         ({"train_inputs": np.zeros((3, 4), complex)}, "train_inputs is complex128"),
         ({"train_inputs": np.zeros((3, 4), bool)}, "train_inputs is bool"),
@@ -63,7 +63,10 @@ def test_the_arrays_come_back_in_order(npz: Path, arrays: dict[str, Any]) -> Non
         ),
         ({"train_labels": np.array([0, 1, 1])}, "no training point has label 2, the largest is 2"),
         ({"train_labels": np.array([0, 1, 2**63], np.uint64)}, "train_labels reach 9223372036854775808"),
-        ({"train_inputs": np.zeros((3, 0)), "validation_inputs": np.zeros((2, 0))}, "hold no features"),
+        (
+            {"train_inputs": np.zeros((3, 0)), "validation_inputs": np.zeros((2, 0))},
+            "a point has no features",
+        ),
         ({"validation_inputs": np.zeros((2, 5))}, r"has shape \(4,\), a validation input \(5,\)"),
         (
             {"validation_inputs": np.zeros((0, 4)), "validation_labels": np.zeros(0, np.int64)},

@@ -39,7 +39,7 @@ def test_every_part_enters_the_digest(examples: Examples, change: dict[str, Any]
 
 @pytest.mark.parametrize(
     ("shape", "n_classes", "message"),
-    [((4, 2), 1, "at least two classes"), ((4, 0), 2, "they hold no features")],
+    [((4, 2), 1, "at least two classes"), ((4, 0), 2, "a point has no features")],
 )
 def test_one_class_and_no_features_are_refused(shape: tuple[int, int], n_classes: int, message: str) -> None:
     with pytest.raises(DataError, match=message):

@@ -124,7 +124,7 @@ def test_an_image_of_another_size_or_none_is_named(images: np.ndarray, tmp_path:
     with pytest.raises(DataError, match=r"2-000002.png is 4 x 5 pixels, 0-000000.png is 6 x 6; resize"):
         inputs.take(np.array([2]))
     (folder / "2-000002.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"2-000002.png is no image that can be decoded"):
+    with pytest.raises(DataError, match=r"2-000002.png is not an image that can be decoded"):
         inputs.take(np.array([2]))
     (folder / "2-000002.png").unlink()
     with pytest.raises(DataError, match=r"2-000002.png cannot be read \(No such file"):
@@ -139,7 +139,7 @@ def test_arrays_that_cannot_be_mapped_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "text.npy", np.array(["a", "b"]))
     with pytest.raises(DataError, match="make them equal"):
         MappedInputs([tmp_path / "a.npy", tmp_path / "b.npy"])
-    with pytest.raises(DataError, match=r"row 1 of .*nan.npy holds NaN"):
+    with pytest.raises(DataError, match=r"row 1 of .*nan.npy contains NaN"):
         _ = MappedInputs([tmp_path / "nan.npy"]).token
     with pytest.raises(DataError, match=r"row 2 of .*large.npy contains .* too large for float32"):
         _ = MappedInputs([tmp_path / "large.npy"]).token
@@ -172,7 +172,7 @@ class Wrong(Inputs):
         ),
         (np.zeros((1, 2), np.float32), r"expected float32 of shape \(2, 2\)"),
         (None, "returned None"),
-        (np.full((2, 2), np.nan, np.float32), "the input of point 1 holds NaN"),
+        (np.full((2, 2), np.nan, np.float32), "the input of point 1 contains NaN"),
         (KeyError("label"), r"inputs of class Wrong cannot be read \(KeyError"),
     ],
 )

@@ -84,7 +84,7 @@ def stranger(request: pytest.FixtureRequest) -> Iterator[int]:
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
 def test_whoever_listens_and_does_not_answer_as_ray_does_is_given_up(stranger: int, scheme: str) -> None:
-    with pytest.raises(ExecutionError, match="something listens there, but does not answer as Ray does"):
+    with pytest.raises(ExecutionError, match="the server there does not answer as Ray within"):
         check(f"{scheme}127.0.0.1:{stranger}")
 
 
@@ -100,7 +100,7 @@ def grpc_port() -> Iterator[int]:
 
 def test_a_server_of_rays_client_answers_only_as_that(grpc_port: int) -> None:
     check(f"ray://127.0.0.1:{grpc_port}")
-    with pytest.raises(ExecutionError, match="is another server than a Ray head"):
+    with pytest.raises(ExecutionError, match="is not a Ray head but another server"):
         check(f"127.0.0.1:{grpc_port}")
 
 
@@ -143,7 +143,7 @@ def test_variables_of_ray_that_are_empty_are_as_if_unset(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("folder", "said"),
     [
-        ("x" * 90, "too long for the sockets .* at most"),
+        ("x" * 90, "too long for Ray's sockets.* at most"),
         ("a-file", "a-file cannot be written"),
         ("a-file/in", "a-file cannot be written"),
     ],

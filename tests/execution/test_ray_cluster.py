@@ -38,7 +38,7 @@ def test_a_need_that_is_not_met_is_first_said_then_given_up(clock: list[float]) 
 
 @pytest.mark.parametrize(
     ("free", "notice"),
-    [(8.0, ""), (3.0, "others use 5 of the 8 CPUs of this cluster: tasks wait until CPUs come free")],
+    [(8.0, ""), (3.0, "others use 5 of the 8 CPUs of this cluster, and tasks wait for free CPUs")],
 )
 def test_a_cluster_that_others_use_is_said_to_be_busy(
     monkeypatch: pytest.MonkeyPatch, free: float, notice: str
@@ -130,7 +130,7 @@ def test_the_own_machine_leaving_is_an_error(ray_session: None, monkeypatch: pyt
     lookout = ray_cluster.Lookout()
     lookout.close()
     monkeypatch.setattr(lookout, "_nodes", [node | {"Alive": False} for node in lookout._nodes])
-    with pytest.raises(ExecutionError, match="the machine that this command runs on has left it"):
+    with pytest.raises(ExecutionError, match="the machine of this command is no longer part of it"):
         lookout.machines()
 
 

@@ -51,7 +51,7 @@ def test_a_server_that_takes_no_job_is_given_up(silent_server: str, monkeypatch:
     monkeypatch.setattr(ray_jobs, "REQUEST_SECONDS", 0.2)
     server = ray_jobs.JobServer(silent_server)
     with pytest.raises(
-        ExecutionError, match=r"has not answered for 0 s; look at its dashboard.*submit again"
+        ExecutionError, match=r"has not answered for 0 s; check its dashboard.*submit it again"
     ):
         server.submit(entrypoint="true", job_id="a", working_dir=None, metadata={}, needs={}, variables={})
 
@@ -71,6 +71,6 @@ def test_a_head_that_falls_silent_while_its_log_is_followed_is_said_and_given_up
         "warn": said.append,
     }.items():
         monkeypatch.setattr(ray_jobs, name, value)
-    with pytest.raises(ExecutionError, match="see `dmm status`, and submit again if the head is gone"):
+    with pytest.raises(ExecutionError, match="Check `dmm status`, and submit again if the head is gone"):
         ray_jobs.JobServer(silent_server).follow("a", lambda _: None)
     assert [line.partition(";")[0] for line in said] == [f"{silent_server} does not answer"]

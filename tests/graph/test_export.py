@@ -40,7 +40,7 @@ def node(weights=WEIGHTS):
 def test_an_exported_matrix_comes_back_under_its_suffix(tmp_path, suffix, dtype):
     path = tmp_path / f"weights{suffix}"
     if suffix in (".f16", ".f32") and suffix[-2:] != dtype[-2:]:
-        with pytest.raises(ConfigError, match=f"is called {suffix}, but dtype is {dtype}"):
+        with pytest.raises(ConfigError, match=f"is {suffix}, but dtype is {dtype}"):
             write_matrix(path, node(), WORK, dtype=dtype)
         return
     assert write_matrix(path, node(), WORK, dtype=dtype).path == path

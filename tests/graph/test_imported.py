@@ -187,7 +187,7 @@ def test_models_that_differ_where_they_are_read_are_refused(open_tiny: Open, tmp
 
 
 def test_held_out_models_must_be_others(open_tiny: Open, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="5 of 5 held-out models are among the 20"):
+    with pytest.raises(DataError, match="5 of 5 held-out models are also among the 20"):
         open_tiny(**RIDGE, populations=importing(invent(tmp_path / "records"), skip=15))
 
 

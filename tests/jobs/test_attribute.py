@@ -286,15 +286,15 @@ def test_a_matrix_of_margins_knows_no_logits_and_no_effects(open_tiny: Open, tmp
         ConfigError, match="--class 1 needs effects on logits, but this attribution covers margins only"
     ):
         point(session, 62, output="1")
-    with pytest.raises(ConfigError, match="no unlearner of this config uses effects"):
+    with pytest.raises(ConfigError, match="no unlearner of this config uses predicted effects"):
         predict_removal(session, Console(quiet=True), label="some", top=3, picture=None, executor="serial")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give either --target ID or --forget LABEL"),
-        (["--target", "1", "--forget", "some"], "give either --target ID or --forget LABEL"),
+        ([], "needs exactly one of --target ID and --forget LABEL"),
+        (["--target", "1", "--forget", "some"], "needs exactly one of --target ID and --forget LABEL"),
         (["--target", "017"], "'017' has a leading zero"),
         (["--target", "1_7"], "'1_7' holds a separator"),
         (["--target", "-3"], "'-3' has a sign"),

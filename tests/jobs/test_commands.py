@@ -382,7 +382,7 @@ def test_a_pickle_is_never_opened(dmm: Dmm, tmp_path: Path) -> None:
     np.save(tmp_path / "mine.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     status, out, _ = dmm("klom", "--unlearned", "mine.npy", "--oracle", "mine.npy", "--json")
     assert status == 2
-    assert "no plain .npy array" in answer(out)["error"]
+    assert "not a plain .npy array" in answer(out)["error"]
 
 
 def test_an_interrupt_that_others_code_turned_into_an_error_is_an_interrupt(
@@ -409,7 +409,7 @@ def test_a_password_in_the_tracking_address_is_refused_and_not_repeated(dmm: Dmm
         "config", "tiny.yaml", "--print", "--set", "tracking.uri=http://me:s3cr@et@mlflow:5000"
     )
     assert (status, "et@mlflow" in out + err) == (2, False)
-    assert "'http://***@mlflow:5000' holds a password" in err
+    assert "'http://***@mlflow:5000' contains a password" in err
     assert "MLFLOW_TRACKING_PASSWORD" in err
 
 

@@ -89,15 +89,15 @@ def test_an_experiment_that_is_not_finished_is_named_with_what_finishes_it(compa
     said = answer(out)["error"]
     assert status == 1
     assert said.startswith("other is not finished")
-    assert f"`dmm run 0.yaml --store {store}` makes them" in said
+    assert f"run `dmm run 0.yaml --store {store}`" in said
     assert not list(store.glob("compare-*"))
 
 
 @pytest.mark.parametrize(
     ("trees", "words"),
     [
-        ([], "was given 1 config; name two or more"),
-        ([TINY], "are the same experiment, tiny"),
+        ([], "needs at least two configs but got 1"),
+        ([TINY], "describe the same experiment, tiny"),
         ([OTHER | {"name": "tiny"}], "both have the name 'tiny'; give one of them another `name`"),
         (
             [OTHER | {"forget_sets": {"else": {"name": "random", "n_points": 5}}}],

@@ -208,10 +208,10 @@ def test_outputs_that_are_missing_beside_weights_are_computed(
         ),
         (
             {"floor": {"source": FOLDER | {"forget_sets": {"two": 2, "ten": 10}}}},
-            "3 of 6 floor models are among the 3 oracle models",
+            "3 of 6 floor models are also among the 3 oracle models",
         ),
         ({"oracle": {"source": "madrylab"}}, "folder"),
-        ({"full": {"source": FOLDER | {"folder": "nowhere"}}}, "nowhere has no models"),
+        ({"full": {"source": FOLDER | {"folder": "nowhere"}}}, "nowhere holds no models"),
     ],
 )
 def test_what_a_source_lacks_is_said_before_anything_is_computed(

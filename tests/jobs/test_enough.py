@@ -59,7 +59,9 @@ def test_a_tolerance_that_nothing_reaches_stops_at_an_eighth(dmm: Dmm, tmp_path:
     assert (status, enough["n_models"], enough["wanted"], enough["tolerance"]) == (0, SIZES[0], SIZES[-1], 9)
     assert enough["lds_gained_by_last_doubling"] < 9
     assert f"{SIZES[0]} of {SIZES[-1]} subset models are enough" in " ".join(err.split())
-    assert f"--set {KEPT[0]} --set {KEPT[1]}, or they train the rest" in " ".join(err.split())
+    assert f"--set {KEPT[0]} --set {KEPT[1]} to later commands; without it they train the rest" in " ".join(
+        err.split()
+    )
     assert answer(out)["enough"]["set"] == KEPT
     assert answer(out)["complete"]
     assert len(list(members(tmp_path / "store"))) == SIZES[0]
@@ -97,7 +99,7 @@ def test_later_commands_say_what_they_would_train_and_given_the_settings_train_n
     status, out, _ = dmm("export", "tiny.yaml", "--to", "matrix.npy", "--store", "store", "--json")
     assert (
         status,
-        f"{SIZES[-1] - SIZES[0]} models to train (where `dmm run --until-enough` used fewer"
+        f"{SIZES[-1] - SIZES[0]} models to train; if `dmm run --until-enough` used fewer"
         in answer(out)["error"],
     ) == (1, True)
     status, _, err = dmm(*serial("attribute", "--target", "3", *kept))
@@ -147,7 +149,7 @@ def test_where_subset_models_fail_nobody_knows_and_none_are_judged(
     }
     assert {failure["node"] for failure in answer(out)["failures"]} == {"train/designed"}
     assert answer(out)["results"] == []
-    assert "their score is not known, since shards failed" in " ".join(err.split())
+    assert "their score is unknown, because shards failed" in " ".join(err.split())
 
 
 def test_a_failure_that_passes_leaves_the_question_open(dmm: Dmm, monkeypatch: pytest.MonkeyPatch) -> None:

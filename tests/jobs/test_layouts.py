@@ -211,4 +211,4 @@ def test_an_exported_folder_reads_back_as_the_same_models(dmm: Dmm, tmp_path: Pa
 def test_an_export_before_training_names_what_is_missing(dmm: Dmm) -> None:
     status, _, error = dmm("export", "tiny.yaml", "--store", "store", "--to", "dub", "--layout", "easydub")
     assert status == 1
-    assert "train/full is missing; `dmm run --until train` makes it" in error
+    assert "train/full is missing; run `dmm run --until train` first" in error

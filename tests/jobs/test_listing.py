@@ -22,7 +22,7 @@ def plan(open_tiny: Open) -> dict[str, Any]:
     ("retrainings", "n_models", "words"),
     [
         (0.0, 0, "No model is left to train or to unlearn."),
-        (0.0, 1200, "No model is left to train; left to unlearn: 1,200."),
+        (0.0, 1200, "No model is left to train. Models left to unlearn: 1,200."),
         (0.01, 0, "To train: less than 0.1 models on all points."),
         (383.94, 30, "To train: as much as 383.9 models on all points, and 30 models to unlearn."),
     ],

@@ -69,7 +69,7 @@ def test_a_finished_run_shows_its_results_from_a_store_that_is_read_only(
     status, out, err = dmm(*serial("run", "--set", "tracking.uri=null"))
     assert (status, answer(out)["complete"], answer(out)["mlflow_run_id"]) == (0, True, "")
     assert "All done already" in out
-    assert "MLflow is left as it is: " in err
+    assert "the pages of MLflow cannot be updated: " in err
     assert (tmp_path / "report-tiny.html").exists()
     assert not (read_only / "mlflow.db").exists()
 
@@ -86,7 +86,7 @@ def test_an_attribution_leaves_its_picture_in_the_current_folder_where_the_store
 def test_what_is_to_be_computed_is_refused_where_the_store_is_read_only(dmm: Dmm, read_only: Path) -> None:
     status, _, err = dmm(*serial("run", "--set", "seed=5"))
     assert status == 1
-    assert "nothing was computed, as its results could not be kept" in err
+    assert "nothing was computed, because the store cannot keep results" in err
 
 
 def test_what_is_there_already_is_not_written_again(read_only: Path) -> None:

@@ -235,7 +235,7 @@ def test_a_plan_names_what_each_set_forgets(dmm: Dmm) -> None:
     status, out, _ = dmm("plan", "tiny.yaml", "--store", "store", "--set", sets, "--json")
     assert status == 0
     assert "forget/listed: 3 points: 17, 18, 23\n" in out
-    assert "forget/hard: its points are chosen once" in out
+    assert "forget/hard: its points are known only after" in out
     assert answer(out)["forget_sets"]["listed"] == {"n_points": 3, "first_ids": [17, 18, 23]}
     assert answer(out)["forget_sets"]["many"]["n_points"] == 30
     assert answer(out)["forget_sets"]["hard"] is None

@@ -165,4 +165,4 @@ def test_a_module_that_has_gone_names_its_successor(name: str) -> None:
         command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
     )
     assert ended.returncode == options.BAD_CONFIG
-    assert f"write python -m jobs.run --only {'studies' if name == 'convex' else name}" in ended.stderr
+    assert f"use `python -m jobs.run --only {'studies' if name == 'convex' else name}" in ended.stderr

@@ -60,7 +60,7 @@ def test_the_entry_point_resumes_in_the_folder_that_is_shipped(folder: Path) -> 
     [
         (
             {"forget_sets": {"some": {"name": "file", "path": "ids.txt"}}},
-            "file ids.txt is not shipped .* it does not exist",
+            "file ids.txt is not uploaded .* it does not exist",
         ),
         ({"forget_sets": {"some": {"name": "file", "path": "../ids.txt"}}}, "it lies elsewhere"),
         ({"dataset": {"name": "npz", "path": "kept/data.npz"}}, "leaves it out"),
@@ -79,7 +79,7 @@ def test_files_are_looked_for_where_the_job_starts(folder: Path) -> None:
     experiment = config.build(TINY | {"forget_sets": {"some": {"name": "file", "path": "ids.txt"}}})
     names = {"working_dir": "shipped", "shipped_files": files_of, "largest_bytes": 1000}
     (folder / "ids.txt").write_text("1\n2\n")
-    with pytest.raises(ConfigError, match=r"file ids.txt is not shipped .* it does not exist"):
+    with pytest.raises(ConfigError, match=r"file ids.txt is not uploaded .* it does not exist"):
         pack(experiment, config="shipped/tiny.yaml", options=[], **names)
     (folder / "ids.txt").rename(folder / "shipped" / "ids.txt")
     assert check_here(experiment, "shipped")
@@ -102,7 +102,7 @@ def test_a_plugin_must_be_shipped_too(folder: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.syspath_prepend(str(elsewhere))
     settings = {"model": {"name": "mine_own:Own", "width": 8}}
     assert ship(folder, settings).n_files == 2
-    with pytest.raises(ConfigError, match="plug-in mine_own:Own is not shipped"):
+    with pytest.raises(ConfigError, match="plug-in mine_own:Own is not uploaded"):
         ship(folder, settings, shipped=lambda _: [Path("tiny.yaml")])
     sys.modules.pop("mine_own")
 
@@ -130,7 +130,7 @@ def test_ray_lists_what_it_ships(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--store", "runs"), "store 'runs' is relative"),
+        (("--store", "runs"), "store 'runs' is a relative path"),
         (("--store", "file://runs"), "expected /a/folder, file:///a/folder or s3://bucket/prefix"),
         (("--store", "s3:/bucket/x"), "expected /a/folder, file:///a/folder or s3://bucket/prefix"),
         (("--set", "tracking.uri=sqlite:///mlflow.db"), "sqlite:////absolute"),
@@ -139,7 +139,7 @@ def test_ray_lists_what_it_ships(folder: Path) -> None:
         (("--only", "trian"), "--only 'trian'"),
         (("--stage", "train"), "--stage no longer exists; use --only train"),
         (("--stage", "run"), "--stage no longer exists; leave it out"),
-        (("--address", "ray://head:10001"), "expected that of the head's dashboard"),
+        (("--address", "ray://head:10001"), "expected the address of the head's dashboard"),
         (("--entrypoint-label", "kind"), "NAME=VALUE"),
     ],
 )
@@ -288,7 +288,7 @@ def test_a_view_on_this_machine_does_not_travel_to_another(
     status, _, err = dmm(*asked, "--address", "http://head:8265")
     assert (status, f"MLFLOW_TRACKING_URI {view!r} is an address on this machine" in err) == (2, True)
     assert (
-        "expected an address that the cluster can reach, such as http://HOST:5000: give that, or unset the "
+        "give an address that the cluster can reach, such as http://HOST:5000, or unset the "
         "variable" in " ".join(err.split())
     )
     assert dmm(*asked, "--address", "http://localhost:8265")[0] == 0
@@ -296,7 +296,7 @@ def test_a_view_on_this_machine_does_not_travel_to_another(
 
 def test_a_view_behind_a_forwarded_port_is_said_to_be_the_jobs(dmm: Dmm, fake: Any, tmp_path: Path) -> None:
     asked = ("submit", "tiny.yaml", "--store", str(tmp_path / "s"), "--address", "http://localhost:8265")
-    said = "of the machine that the job starts on"
+    said = "on the machine where the job starts"
     assert [
         said in dmm(*asked, "--set", f"tracking.uri={view}")[2]
         for view in ("http://localhost:5000", "http://mlflow:5000")

@@ -46,8 +46,8 @@ def test_what_a_living_writer_is_about_to_finish_or_list_stays(
     result = answer(out)
     assert (status, result["problems"], result["quarantined"], result["n_young"]) == (0, [], [], 3)
     assert all((beside / name).exists() for name in NAMES)
-    assert "3 files that no shard refers to were left alone" in out
-    assert "Verify again an hour after the last run has ended" in " ".join(out.split())
+    assert "3 files belong to no shard" in out
+    assert "Verify again an hour after the last run ends" in " ".join(out.split())
 
 
 def test_what_a_killed_writer_left_an_hour_ago_is_set_aside(dmm: Dmm, beside: Path) -> None:

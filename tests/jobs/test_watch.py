@@ -92,7 +92,7 @@ def test_a_log_names_what_was_given_up_once_and_ends_when_nobody_works(
         "given up: train/full 0-5: ValueError: [red]poison; `dmm run` tries again"
     ]
     assert lines[0] == lines[3] == "nothing yet"
-    assert "nothing was made for" in lines[-1]
+    assert "No shard was made for" in lines[-1]
     assert "1 shards were given up" in lines[-1]
 
 
@@ -101,7 +101,7 @@ def test_a_watch_without_a_config_names_what_else_the_store_holds(dmm: Dmm) -> N
     Path("store/experiments/tiny-0123.json").touch()
     _, _, err = dmm("watch", "--store", "store", "--once")
     assert "holds tiny-0123" in err
-    assert "name its config, `dmm watch CONFIG --store" in err
+    assert "Name the config of one of these: `dmm watch CONFIG --store" in err
     assert "never run" not in dmm("watch", "tiny.yaml", "--store", "store", "--once")[2]
 
 

@@ -177,9 +177,11 @@ def test_shades_follow_the_distance_beyond_what_retraining_alone_makes(value, fl
 
 
 def test_content_refuses_arrays_over_other_points(make_set, make_row):
-    with pytest.raises(DataError, match="holds no points"):
+    with pytest.raises(DataError, match="has no points"):
         make_set({}, n_points=0)
-    with pytest.raises(ShapeError, match=r"dmm.points of forget set 'coherent' covers 3 points, .*holds 4"):
+    with pytest.raises(
+        ShapeError, match=r"dmm.points of forget set 'coherent' covers 3 points, but the set has 4"
+    ):
         make_set({}, rows=(make_row("dmm", (0.8, 0.6, 0.6), n_points=3),))
 
 

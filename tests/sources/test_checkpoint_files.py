@@ -96,7 +96,7 @@ def test_masks_are_rows_by_number(tmp_path: Path, examples: Examples) -> None:
     [
         ("{id}.pt", "contains no checkpoints named '{id}.pt'"),
         ("a/{id}_{id}.pt", "names 2 places for {id}; expected one"),
-        ("a.pt", "no checkpoints called 'a.pt'"),
+        ("a.pt", "no checkpoints named 'a.pt'"),
     ],
 )
 def test_files_that_are_not_there_are_said_so(tmp_path: Path, files: str, said: str) -> None:
@@ -107,5 +107,5 @@ def test_files_that_are_not_there_are_said_so(tmp_path: Path, files: str, said: 
 def test_two_files_of_one_number_are_refused(tmp_path: Path, examples: Examples) -> None:
     for name in ("7.pt", "07.pt"):
         save_state(tmp_path / name, network(examples, 0).state_dict())
-    with pytest.raises(DataError, match="both of model 7; leave one of them"):
+    with pytest.raises(DataError, match="both belong to model 7; leave one of them"):
         source(tmp_path).n_models()

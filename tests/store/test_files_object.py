@@ -141,7 +141,7 @@ def test_a_store_that_lets_two_create_one_file_is_refused_before_anything_is_com
     s3, s3_uri, monkeypatch
 ):
     monkeypatch.setattr(s3, "conditional", False)
-    with pytest.raises(StoreError, match="lets two writers create one file"):
+    with pytest.raises(StoreError, match="lets two writers create the same file"):
         Store(s3_uri).claim()
 
 

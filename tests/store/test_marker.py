@@ -41,7 +41,7 @@ def test_a_store_that_can_no_longer_be_written_is_refused_before_a_shard_is_comp
     with pytest.raises(
         StoreError,
         match=(
-            rf"nothing was computed, as its results could not be kept: .*\({words}\); free space or fix "
+            rf"nothing was computed, because the store cannot keep results: .*\({words}\); free space or fix "
             r"permissions"
         ),
     ):

@@ -237,7 +237,7 @@ def test_blobs_come_back_and_others_are_not_there(store):
     name = write(store, 0, 3, blobs={"safetensors": b"weights"})
     assert store.read_blob(FOLDER, name, "safetensors") == b"weights"
     assert store.blob_names(FOLDER, name) == ["safetensors"]
-    with pytest.raises(StoreError, match="has no html beside it"):
+    with pytest.raises(StoreError, match="was saved without its html"):
         store.read_blob(FOLDER, name, "html")
 
 
@@ -264,7 +264,7 @@ def test_a_decision_is_made_once(store):
 
 def test_a_damaged_decision_is_named(store):
     store.files.write("ensembles/a.json", b"{half")
-    with pytest.raises(StoreError, match="remove it, and the next run decides again"):
+    with pytest.raises(StoreError, match="remove it, and the next run writes it again"):
         store.decided("ensembles/a.json")
 
 
@@ -285,7 +285,7 @@ def test_a_table_names_exactly_what_is_consumed(store):
 def test_a_store_that_lets_two_create_one_file_is_refused_every_time(tmp_path, monkeypatch):
     monkeypatch.setattr(LocalFiles, "create", lambda files, path, content: files.write(path, content) is None)
     for _ in range(2):
-        with pytest.raises(StoreError, match="lets two writers create one file"):
+        with pytest.raises(StoreError, match="lets two writers create the same file"):
             Store(str(tmp_path)).claim()
     monkeypatch.undo()
     with pytest.raises(StoreError, match=r"remove .*store\.json if the store supports them now"):

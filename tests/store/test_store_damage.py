@@ -217,7 +217,7 @@ def test_a_pickle_in_the_place_of_a_checkpoint_is_never_opened(store, tmp_path, 
     monkeypatch.chdir(tmp_path)
     trap = {CHECKPOINT: pickle.dumps(Trap())}
     store.write_shard(FOLDER, "members", 0, 3, Shard(columns={"member": np.arange(3)}, blobs=trap), side={})
-    with pytest.raises(CorruptShardError, match="is no checkpoint"):
+    with pytest.raises(CorruptShardError, match="is not a safetensors checkpoint"):
         read_states(store, store.table(FOLDER, 3), 0, 1)
     assert not Path("sprung").exists()
 

@@ -87,7 +87,7 @@ def test_what_was_never_shown_is_left_to_the_next_run():
     at_work.show("a", {})
     at_work.finish(ending())
     assert not at_work.is_complete
-    assert "the next `dmm run`, even with nothing to compute, logs what is missing" in said[-1]
+    assert "run `dmm run` again to log the rest" in said[-1]
     tracker.is_down = False
     later = mirror(tracker)
     later.show("a", {})

@@ -79,7 +79,7 @@ def test_training_drops_a_short_last_batch_and_fine_tuning_keeps_it(n_listed, ba
 
 
 def test_a_phase_of_no_steps_is_an_error():
-    with pytest.raises(TrainingError, match="0 steps; list at least one point"):
+    with pytest.raises(TrainingError, match="no steps; list at least one point"):
         phase(0)
 
 

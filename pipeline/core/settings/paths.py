@@ -56,7 +56,7 @@ def why_no_file(path: Path) -> str | None:
         if path.is_dir():
             return "is a folder"
         if path.exists():
-            return "is no regular file"
+            return "is not a regular file"
         return "is a link that leads to no file" if path.is_symlink() else "does not exist"
     except OSError as error:
         return f"cannot be opened ({error.strerror})"

@@ -91,11 +91,12 @@ def _why_no_address(uri: str) -> str:
     """Return what is wrong with an address without `://`, and which address to write instead."""
     server = re.fullmatch(r"(https?):?/{0,2}(.*)", uri)
     if server and (uri.startswith((f"{server[1]}:", f"{server[1]}/"))):
-        return f"is no address; write {server[1]}://{server[2].lstrip('/') or 'HOST:PORT'}"
+        return f"is not an address; write {server[1]}://{server[2].lstrip('/') or 'HOST:PORT'}"
     if uri.startswith("sqlite:"):
         return (
-            f"is no address; write sqlite:///{uri.removeprefix('sqlite:').lstrip('/') or 'mlflow.db'}, with "
-            "a fourth slash before an absolute path"
+            "is not an address; write "
+            f"sqlite:///{uri.removeprefix('sqlite:').lstrip('/') or 'mlflow.db'}, with a fourth slash "
+            "before an absolute path"
         )
     if re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[\w.-]+):\d+(/.*)?", uri):
         return f"names no scheme; add http://: http://{uri}"

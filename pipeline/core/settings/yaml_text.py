@@ -53,7 +53,7 @@ class Yaml12Loader(yaml.SafeLoader):
         """
         kind, text = node.tag.removeprefix(_PREFIX), node.value
         if not _FORMS[kind].fullmatch(text):
-            raise yaml.YAMLError(f"{text!r} is not a {kind} of YAML 1.2{_place(node)}")
+            raise yaml.YAMLError(f"{text!r} is not a YAML 1.2 {kind}{_place(node)}")
         if len(text) > _MOST_DIGITS:
             raise yaml.YAMLError(
                 f"a number has {len(text)} digits, more than any setting accepts{_place(node)}"

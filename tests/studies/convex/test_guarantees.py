@@ -83,7 +83,7 @@ def test_only_two_classes_are_vectorised(problem):
 
 
 def test_more_points_than_there_are_cannot_leave():
-    with pytest.raises(ConfigError, match="some have to stay"):
+    with pytest.raises(ConfigError, match="some must remain"):
         guarantees(logistic(2), GuaranteeSettings(n_many=40))
 
 
