@@ -163,9 +163,10 @@ class Experiment(StudyKeys):
             )
         if focused is not None and focused.keep_fraction == 1 and focused.n_pairs > n_full:
             raise ConfigError(
-                f"populations.focused with keep_fraction 1 pairs {focused.n_pairs} models with as many full "
-                f"ones, but populations.full.n_models is {n_full}; "
-                f"lower populations.focused.n_models to {2 * n_full}, or train more full models"
+                f"populations.focused.n_models {focused.n_models} makes {focused.n_pairs} pairs; with "
+                "keep_fraction 1 each pair takes one model from populations.full, but "
+                f"populations.full.n_models is {n_full}; lower populations.focused.n_models to {2 * n_full}, "
+                f"or raise populations.full.n_models to {focused.n_pairs}"
             )
         unknown = self.estimator.needs - EVIDENCE
         if unknown:

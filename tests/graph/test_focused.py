@@ -114,7 +114,7 @@ def test_they_pay_only_where_more_models_forget_than_they_cost():
         ("{keep_fraction: 1.1}", r"populations\.focused\.keep_fraction"),
         (
             "{n_models: 14}",
-            r"pairs 7 models with as many full ones, but populations\.full\.n_models is 6; lower "
+            r"n_models 14 makes 7 pairs; .* but populations\.full\.n_models is 6; lower "
             r"populations\.focused\.n_models to 12",
         ),
     ],
