@@ -23,12 +23,8 @@ def panel_title(panel: LinearContent, mode: str) -> str:
             for name in ("om", "gd")
         )
     steps = {SHORT_ALGORITHMS[name]: panel.findings["steps_to"][name]["0.01"] for name in ("om", "gd")}
-    return (
-        ", ".join(
-            f"{name} {'never' if count is None else f'after {count:,} steps'}"
-            for name, count in steps.items()
-        )
-        + " at 1 %"
+    return "Steps to 1 %: " + ", ".join(
+        f"{name} {'never' if count is None else f'{count:,}'}" for name, count in steps.items()
     )
 
 
