@@ -12,8 +12,9 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from importlib import metadata
 from types import TracebackType
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -70,6 +71,23 @@ app = typer.Typer(
 )
 for command in COMMANDS:
     app.command(help=paragraphs(command))(command)
+
+
+def show_version(asked: bool) -> None:
+    """Print the version of this package and end, if asked."""
+    if asked:
+        print(f"dmm {metadata.version('datamodel-matching')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=show_version),
+    ] = False,
+) -> None:
+    """Hold the options of `dmm` itself; each command has its own."""
 
 
 class EndSignal(KeyboardInterrupt):

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -462,3 +463,7 @@ def test_a_mistake_in_a_users_class_is_status_2_and_shows_its_traceback_only_if_
 def test_a_class_that_ends_the_process_does_not_end_in_success(dmm: Dmm) -> None:
     status, _, err = dmm("plan", "tiny.yaml", "--store", "store", "--set", "model='mistakes:BuildExits'")
     assert (status, "build() raised SystemExit: bye" in err) == (2, True)
+
+
+def test_the_version_is_that_of_the_installed_package(dmm: Dmm) -> None:
+    assert dmm("--version")[:2] == (0, f"dmm {metadata.version('datamodel-matching')}\n")
