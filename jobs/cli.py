@@ -32,7 +32,7 @@ from jobs.commands.ui import ui
 from jobs.commands.verify import verify
 from jobs.commands.watch import watch
 from jobs.options import BAD_CONFIG, DEBUG, DONE, FAILED, INTERRUPTED, screen
-from jobs.streams import failure, steady_streams
+from jobs.output_streams import failure, steady_streams
 from pipeline.core.errors import ConfigError, DataError, PipelineError, ShapeError
 from pipeline.core.plugin_calls import say
 from pipeline.core.settings.renamed import RenamedWarning

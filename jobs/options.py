@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from jobs.streams import failure
+from jobs.output_streams import failure
 from pipeline.core.errors import ConfigError
 from pipeline.core.settings.validation_errors import did_you_mean
 

@@ -49,8 +49,8 @@ def klom(
 
     Shows the noise floor of the oracles beside it. Needs no config and trains nothing.
     """
+    from jobs.answers.klom_easydub import klom_of_layout
     from jobs.answers.klom_files import klom_report
-    from jobs.answers.klom_layout import klom_of_layout
 
     rule: dict[str, Any] = {"variant": variant, "n_bins": n_bins, "clip": clip, "seed": seed}
     if layout is None:

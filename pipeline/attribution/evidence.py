@@ -23,7 +23,7 @@ from pipeline.core.arrays import (
 )
 from pipeline.core.errors import ConfigError, DataError, ShapeError
 from pipeline.data.nested_groups import Lines
-from pipeline.data.views import Views
+from pipeline.data.scout_views import Views
 from pipeline.training.gradients import Checkpoints
 
 T = TypeVar("T")

@@ -156,7 +156,7 @@ def results_table(
         sections=tuple(sections),
         section_heading="forget set",
         notes=(
-            "In brackets what independent retrained models come to; green or ✓: not to be told from it.",
+            "In brackets: the score of independent retrained models; green or ✓: no measurable difference.",
             *notes,
             "Cost: of one request, in retrainings.",
         ),

@@ -197,7 +197,7 @@ def every_score(judges: Mapping[str, Judge], scores: Mapping[str, Sequence[Score
         ]
         sections.append(Section(title=label, rows=tuple(rows)))
     columns = (Column("score"), *(Column(split) for split in splits))
-    notes = ("In brackets what independent retrained models come to.",)
+    notes = ("In brackets: the score of independent retrained models.",)
     return Table(columns=columns, sections=tuple(sections), section_heading="judge", notes=notes)
 
 

@@ -10,7 +10,7 @@ import torch
 
 from pipeline.attribution.estimator import Estimator
 from pipeline.attribution.evidence import Block, Evidence
-from pipeline.attribution.gradients.steps import StepDatamodel
+from pipeline.attribution.gradients.parameter_steps import StepDatamodel
 from pipeline.data.examples import Examples
 from pipeline.models.logistic import Logistic
 from pipeline.training.ensemble import Builder, States

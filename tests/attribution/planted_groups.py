@@ -10,7 +10,7 @@ from pipeline.attribution.evidence import Evidence
 from pipeline.attribution.linear.dual import DualDatamodel, DualEstimator
 from pipeline.data.masks import subset_mask
 from pipeline.data.nested_groups import Lines, designed_mask, draw_lines
-from pipeline.data.views import Views, draw_views
+from pipeline.data.scout_views import Views, draw_views
 
 N_TRAIN = 80
 

@@ -17,7 +17,7 @@ from pipeline.attribution.linear.prior import learn_prior, pair_columns, prior_v
 from pipeline.attribution.ridge import Ridge
 from pipeline.core.errors import ConfigError, DataError, ShapeError
 from pipeline.data.masks import subset_mask
-from pipeline.data.views import Views
+from pipeline.data.scout_views import Views
 
 N_TRAIN, N_POINTS = 60, 100
 

@@ -12,7 +12,7 @@ from pipeline.core.seeds import seed
 from pipeline.data.datasets.digits import Digits
 from pipeline.data.examples import Examples
 from pipeline.data.nested_groups import Lines, draw_lines
-from pipeline.data.views import Views, draw_views
+from pipeline.data.scout_views import Views, draw_views
 from pipeline.evaluation.margins import margins
 from pipeline.models.mlp import Mlp
 from pipeline.training.ensemble import Builder, States, compute_logits

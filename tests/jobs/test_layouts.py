@@ -14,7 +14,7 @@ from model_folders import save_array, write_easydub
 from terminal import Dmm, answer
 from tiny import TINY
 
-from jobs.answers.klom_layout import klom_of_layout
+from jobs.answers.klom_easydub import klom_of_layout
 from pipeline import config
 from pipeline.core.errors import ConfigError, DataError
 from pipeline.data.datasets.planted import Planted

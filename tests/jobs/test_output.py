@@ -18,7 +18,7 @@ from terminal import Dmm
 
 from jobs import cli
 from jobs.options import plain_console
-from jobs.streams import SteadyStream, steady_streams
+from jobs.output_streams import SteadyStream, steady_streams
 from pipeline.results.tables import Column, row_of, table_of
 from pipeline.show.terminal import TerminalTable
 

@@ -22,7 +22,7 @@ from jaxtyping import Float
 from typing_extensions import override
 
 from pipeline.attribution.estimator import Arrays
-from pipeline.attribution.gradients.steps import Coefficients, Removed, StepEstimator
+from pipeline.attribution.gradients.parameter_steps import Coefficients, Removed, StepEstimator
 from pipeline.core.arrays import Indices
 from pipeline.core.errors import ConfigError
 from pipeline.core.settings.neutral import setting

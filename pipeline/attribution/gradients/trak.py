@@ -21,7 +21,7 @@ from jaxtyping import Float
 from typing_extensions import override
 
 from pipeline.attribution.estimator import Arrays
-from pipeline.attribution.gradients.steps import Coefficients, Removed, StepEstimator
+from pipeline.attribution.gradients.parameter_steps import Coefficients, Removed, StepEstimator
 from pipeline.core.arrays import Indices
 from pipeline.core.settings.neutral import setting
 from pipeline.training.gradients import Checkpoints, Cotangents, Vectors, margin_cotangents

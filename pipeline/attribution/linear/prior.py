@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pipeline.core.arrays import Indices
-from pipeline.data.views import Views
+from pipeline.data.scout_views import Views
 
 PerPair = Float[np.ndarray, "n_train n_chosen"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from pipeline.data.views import MOST_FEATURES, Views, draw_views
+from pipeline.data.scout_views import MOST_FEATURES, Views, draw_views
 from pipeline.graph.node import Work
 from pipeline.graph.nodes.scout_features import ScoutFeaturesNode
 from pipeline.store.store import Shard

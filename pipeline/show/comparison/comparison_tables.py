@@ -72,7 +72,7 @@ def headline_table(comparison: Comparison) -> Table:
             f"{floor.split}{f', in {floor.unit}' if floor.unit not in ('', 'fraction') else ''}"
         ),
         section_heading="forget set",
-        notes=("In brackets what independent oracles of the same experiment come to (its floor).",),
+        notes=("In brackets: the score of independent oracles of the same experiment (its floor).",),
     )
 
 

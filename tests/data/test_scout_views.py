@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.core.errors import ShapeError
-from pipeline.data.views import MOST_FEATURES, Views, draw_views
+from pipeline.data.scout_views import MOST_FEATURES, Views, draw_views
 
 
 def unit_rows(n_points, n_features, seed=0):
