@@ -76,9 +76,9 @@ class SplitForecast:
     n_points counts the points whose predicted change is finite; all other numbers are about these points.
     Medians, changes and standard errors are of margins, in nats, and None without points. A point counts as
     misclassified if the mean logits of the models classify it wrongly. share_clear is the share of changes
-    larger than two standard errors. n_within counts the points whose margin after retraining, median_actual,
-    lies within two standard errors of the prediction. A number is None if it needs standard errors or
-    retrained models that are not there.
+    larger than two standard errors. median_actual is the median after retraining. n_within counts the points
+    whose margin after retraining lies within two standard errors of the prediction. A number is None if it
+    needs standard errors or retrained models that are not there.
     """
 
     n_points: int
@@ -114,7 +114,7 @@ class CurveContent:
     """LDS of datamodels that are learnt from more and more subset models.
 
     n_models, lds and intervals (low, high) have one item for each datamodel. Each number of models is about
-    twice the one before, and the last one is all models. worthwhile is the LDS that another doubling must
+    twice the one before, and the last one counts all models. worthwhile is the LDS that another doubling must
     gain to be worth its training.
     """
 

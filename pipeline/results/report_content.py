@@ -30,7 +30,7 @@ class Role(StrEnum):
     """The role of an unlearner in a report; it follows from the unlearner's needs, never from its name.
 
     datamodel: moves weights with a predicted effect. rival: moves weights without one. nothing: moves no
-    weights. predictor: only predicts outputs. bound: needs true oracles, so it is no real alternative.
+    weights. predictor: predicts outputs only. bound: needs true oracles, so it is no real alternative.
     """
 
     DATAMODEL = "datamodel"
