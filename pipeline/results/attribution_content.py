@@ -1,7 +1,7 @@
-"""Results of attribution as plain frozen values.
+"""Results of data attribution as plain frozen values.
 
-They cover single points, the training points that help and hurt them, the predicted effect of a removal, and
-the curve of LDS.
+They describe single points, the training points that help and hurt them, the predicted effect of a removal,
+and LDS against the number of subset models.
 """
 
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ from jaxtyping import Shaped
 class PointContent:
     """One point of the data set.
 
-    label is `given`, or `given → true` if the label is known to be flipped. image is (height, width) or
-    (height, width, 3), None if the input is no image.
+    split is `training` or `validation`. label is `given`, or `given → true` if the label is known to be
+    flipped. image is (height, width) or (height, width, 3), None if the input is no image.
     """
 
     id: int
@@ -28,7 +28,10 @@ class PointContent:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WeightContent:
-    """A training point and the weight it adds to an output, with its standard error if known."""
+    """A training point and its weight: what this point alone adds to an output.
+
+    standard_error is that of the weight, None if it is unknown. Both are in the unit of the output.
+    """
 
     point: PointContent
     weight: float
@@ -37,10 +40,10 @@ class WeightContent:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class InfluenceContent:
-    """The training points that help an output of target most and those that hurt it most, strongest first.
+    """The training points that most help and most hurt an output of the point target, strongest first.
 
-    output names the output (`margin`, `logit of class 3`), unit is its unit. r2 is the explained share of its
-    variance over held-out models, if known.
+    output names the output, such as `margin` or `logit of class 3`, and unit its unit. r2 is the share of the
+    output's variance over held-out models that the datamodel explains, None if it is unknown.
     """
 
     target: PointContent
@@ -55,8 +58,8 @@ class InfluenceContent:
 class ChangeContent:
     """The mean margin of a point in nats: before a removal, predicted after it, and after retraining.
 
-    standard_error is that of the prediction, NaN if not known. actual is the mean margin after retraining, if
-    known.
+    standard_error is that of the predicted change, NaN if the estimator gives none. actual is the mean margin
+    of retrained models, None if it is unknown.
     """
 
     point: PointContent
@@ -68,12 +71,14 @@ class ChangeContent:
 
 @dataclass(frozen=True, kw_only=True)
 class SplitForecast:
-    """The predicted change of one split in numbers.
+    """Counts and medians that describe the predicted changes of the points of one split.
 
-    Margins are in nats, None without points. The misclassified counts are those of the mean model.
-    share_clear is the share of changes above two standard errors. n_within of n_points changes lie within two
-    standard errors of the result of retraining; it is None if that result is not known. median_standard_error
-    and share_clear are None if the estimator gives no standard errors.
+    n_points counts the points whose predicted change is finite; all other numbers are about these points.
+    Medians, changes and standard errors are of margins, in nats, and None without points. A point counts as
+    misclassified if the mean logits of the models classify it wrongly. share_clear is the share of changes
+    larger than two standard errors. median_actual is the median after retraining. n_within counts the points
+    whose margin after retraining lies within two standard errors of the prediction. A number is None if it
+    needs standard errors or retrained models that are not there.
     """
 
     n_points: int
@@ -94,8 +99,8 @@ class SplitForecast:
 class ForecastContent:
     """The datamodel's prediction of removing a forget set.
 
-    forget holds the forgotten points that change most, others the other points that change most, and splits
-    every split in numbers.
+    label is that of the forget set. forget holds the forgotten points that change most, and others the other
+    points that change most. splits holds the numbers of `forget`, `retain` and `validation`.
     """
 
     label: str
@@ -106,9 +111,11 @@ class ForecastContent:
 
 @dataclass(frozen=True, kw_only=True)
 class CurveContent:
-    """LDS with intervals against the number of subset models; the last two numbers are half and all of them.
+    """LDS of datamodels that are learnt from more and more subset models.
 
-    worthwhile is the LDS that a doubling must gain to be worth it.
+    n_models, lds and intervals (low, high) have one item for each datamodel. Each number of models is about
+    twice the one before, and the last one counts all models. worthwhile is the LDS that another doubling must
+    gain to be worth its training.
     """
 
     n_models: tuple[int, ...]
@@ -118,15 +125,17 @@ class CurveContent:
 
     @property
     def last_gain(self) -> float:
-        """The LDS that the last doubling gained."""
+        """The LDS that the last doubling of the number of models gained."""
         return self.lds[-1] - self.lds[-2]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ForgetCurveContent:
-    """P95 KLoM (nats) of a set's points against the number of models that predict its effect.
+    """P95 KLoM of predicted outputs on a forget set, in nats, against the number of subset models.
 
-    nothing is the value of doing nothing, floor that of retrained models.
+    p95 has one value for each number of models from which the datamodel is learnt. It judges the predictions
+    themselves, without any fine-tuning. nothing is the value of doing nothing, and floor the value of
+    retrained models.
     """
 
     label: str

@@ -1,6 +1,6 @@
-"""Content of a comparison of experiments as plain frozen values.
+"""The content of a page that compares experiments, as plain frozen values.
 
-It holds methods × experiments for each forget set that all experiments have.
+For each forget set that all experiments have, it holds the result of each method in each experiment.
 """
 
 import dataclasses
@@ -19,9 +19,9 @@ from pipeline.results.report_content import CHEAP, Role
 class Entry:
     """One method in one experiment on one forget set.
 
-    scores holds the scores of each judge that is the same in all experiments, the headline first. fraction
-    and amortised_fraction are the cost of a request in retrainings, without and with its share of the
-    datamodel.
+    plugin is the name of the unlearner's plug-in. scores holds, by label, the scores of the judges that are
+    the same in all experiments, the headline judge first. fraction and amortised_fraction are the cost of a
+    request in retrainings, without and with its share of the datamodel.
     """
 
     plugin: str
@@ -31,7 +31,7 @@ class Entry:
 
     @property
     def main(self) -> Score:
-        """The headline score on the split that matters most."""
+        """The headline: the first score of the first judge, on the split that matters most."""
         return next(iter(self.scores.values())).rows[0]
 
 
@@ -75,9 +75,10 @@ class ComparedSet:
 class Comparison:
     """The content of the comparison page.
 
-    models are words. n_models counts the unlearned models and the oracles of each experiment. judges are
-    those that are the same in all experiments, by label, the headline first. judged describes their settings
-    in words. differences are (setting, its value in each experiment as words).
+    names, models and n_models have one item for each experiment: its name, its model in words, and the
+    numbers of unlearned models and of oracles. judges holds, by label, the judges that are the same in all
+    experiments, the headline judge first; judged is the text of their settings. differences holds each
+    setting that differs, with its value in each experiment as text.
     """
 
     names: tuple[str, ...]
@@ -90,7 +91,7 @@ class Comparison:
 
     @property
     def judge(self) -> Judge:
-        """The judge whose headline the words and the figure show."""
+        """The first judge; the words and the figure show its headline."""
         return next(iter(self.judges.values()))
 
     @property
@@ -103,21 +104,23 @@ class Comparison:
 
     @property
     def title(self) -> str:
-        """The title of the headline."""
+        """What pages call the statistic of the headline."""
         return self.judge.title(self.floor.statistic)
 
     @property
     def counts_floors(self) -> bool:
-        """Whether distances are counted in floors.
+        """Whether distances from retraining are multiples of the floor, and not differences.
 
-        They are if lower scores are better and retraining alone changes a score by a share of the floor.
+        They are multiples if lower scores are better and the judge gives the change that retraining alone
+        makes as a share of the floor.
         """
         return self.floor.better == "lower" and self.judge.yardstick.share > 0
 
     def distance(self, score: Score) -> float:
-        """Return how far a score is from retraining: in floors, or as a difference in its unit.
+        """Return how far a score is from retraining: as a multiple of the floor, or as a difference.
 
-        Infinite if the score is not finite or has no reference.
+        A difference is in the unit of the score, and 0 if the score is better than retraining. The result is
+        infinite if the score is not finite or has no reference.
         """
         if not math.isfinite(score.value) or score.reference is None:
             return math.inf
@@ -136,7 +139,11 @@ class Comparison:
         )
 
     def nearest_end(self, score: Score) -> float:
-        """Return the distance from retraining to the nearer end of a score's interval."""
+        """Return the distance from retraining to the nearer end of a score's interval.
+
+        Differences are 0 if the interval contains the score of retraining. Without an interval, the score
+        itself counts.
+        """
         holds = (
             score.interval is not None
             and score.reference is not None
@@ -145,7 +152,10 @@ class Comparison:
         return 0.0 if holds and not self.counts_floors else min(self._ends(score))
 
     def furthest_end(self, score: Score) -> float:
-        """Return the distance from retraining to the further end of a score's interval."""
+        """Return the distance from retraining to the further end of a score's interval.
+
+        Without an interval, the score itself counts.
+        """
         return max(self._ends(score))
 
     def _ends(self, score: Score) -> list[float]:
@@ -155,16 +165,18 @@ class Comparison:
 
 
 def lead_label(comparison: Comparison) -> str | None:
-    """Return the cheap method that moves weights and is nearest to retraining, or None.
+    """Return the label of the method that the words of the page are about, or None.
 
-    Only methods that all experiments have count. Methods with a datamodel come before all others.
+    Only methods count that move weights and are cheap in every experiment on every set. Methods with a
+    datamodel come before others. Of several, the result is the one whose distances from retraining have the
+    lowest geometric mean.
     """
     for role in (Role.DATAMODEL, Role.RIVAL):
         labels = [
             {one.label for one in each.methods if one.role == role and _is_cheap_everywhere(each, one.label)}
             for each in comparison.sets
         ]
-        # A distance of 0 has no logarithm, and the floor does not resolve such small distances.
+        # A distance below 0.01 counts as 0.01: 0 has no logarithm, and the floor hides such small distances.
         totals = {
             label: sum(
                 math.log(max(value, 0.01))
@@ -179,9 +191,10 @@ def lead_label(comparison: Comparison) -> str | None:
 
 
 def nearest(comparison: Comparison, one: ComparedSet, label: str) -> str | None:
-    """Return the experiment in which a method is nearest to retraining.
+    """Return the name of the experiment in which a method is nearest to retraining on a forget set.
 
-    None if the intervals do not separate it from the next experiment.
+    None if fewer than two experiments have the method, or if the method's intervals in the nearest two
+    experiments overlap.
     """
     entries, away = (
         next(method.entries for method in one.methods if method.label == label),
@@ -199,7 +212,10 @@ def nearest(comparison: Comparison, one: ComparedSet, label: str) -> str | None:
 
 
 def distances(comparison: Comparison, one: ComparedSet, label: str) -> list[float]:
-    """Return the distance of a method from retraining in each experiment, infinite where it is not known."""
+    """Return the distance of a method from retraining in each experiment.
+
+    The distance is infinite in experiments without this method; the list is empty if no experiment has it.
+    """
     entries = next((method.entries for method in one.methods if method.label == label), ())
     return [math.inf if entry is None else comparison.distance(entry.main) for entry in entries]
 

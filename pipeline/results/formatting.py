@@ -6,7 +6,7 @@ from typing import Any
 
 
 def nats(value: float) -> str:
-    """Return a KLoM with two decimals, or one from 10 on; `n/a` if it is not finite."""
+    """Return a value in nats as text: two decimals, one from 10 on, and `n/a` if it is not finite."""
     if not math.isfinite(value):
         return "n/a"
     return f"{value:.1f}" if abs(value) >= 9.95 else f"{value:.2f}"
@@ -28,7 +28,7 @@ def unit_suffix(unit: str) -> str:
 
 
 def span_in_unit(interval: tuple[float, float], unit: str) -> str:
-    """Return the interval of a score."""
+    """Return the interval of a score as text, such as `0.61 to 0.83`; fractions are in percent."""
     return f"{in_unit(interval[0], unit)} to {in_unit(interval[1], unit)}"
 
 
@@ -38,7 +38,7 @@ def share(fraction: float) -> str:
 
 
 def percent(fraction: float) -> str:
-    """Return a fraction in percent with two significant digits, and as a multiple from 2 on."""
+    """Return a fraction as text, such as `0.012%`, `4.1%` or `62%`; from 2 on as a multiple like `3.1×`."""
     if not math.isfinite(fraction):
         return "n/a"
     if abs(fraction) >= 2:
@@ -50,14 +50,14 @@ def percent(fraction: float) -> str:
 
 
 def of_retraining(fraction: float) -> str:
-    """Return a cost in words."""
+    """Return a cost in words, such as `6.2% of one retraining`; fraction is the cost in retrainings."""
     if fraction == 0:
         return "no training"
     return f"{percent(fraction)} of one retraining" if fraction < 2 else f"{fraction:,.0f} retrainings"
 
 
 def times_floor(value: float, floor: float) -> str:
-    """Return a KLoM as a multiple of the floor; empty if the floor is 0 or a number is not finite."""
+    """Return a KLoM as a multiple of the floor; empty if the floor is not positive or a number not finite."""
     if not (math.isfinite(value) and math.isfinite(floor) and floor > 0):
         return ""
     ratio = value / floor
@@ -78,7 +78,7 @@ def duration(seconds: float) -> str:
 
 
 def signed(value: float, n_digits: int = 2) -> str:
-    """Return a number with its sign, a true minus, and n_digits decimals, or one from 10 on.
+    """Return a number with `+` or `−` before it and n_digits decimals; one decimal from 10 on.
 
     A value that rounds to 0 has no sign. A value that is not finite is `n/a`.
     """
@@ -103,16 +103,21 @@ def listed(words: Sequence[str], at_most: int = 4) -> str:
 def in_use(
     settings: Mapping[str, Any], identity: Mapping[str, Any], *, always: Collection[str] | None = None
 ) -> dict[str, Any]:
-    """Return the settings that identity holds, and the other settings that are on.
+    """Return the settings that a page shows.
 
-    If always is given, other settings count only if it names them.
+    These are the settings in identity, which go into the fingerprint, and all others whose value is not
+    false, 0 or empty. If always is given, these others are shown only if always names them.
     """
     on = {name for name, value in settings.items() if value and (always is None or name in always)}
     return {name: value for name, value in settings.items() if name in identity or name in on}
 
 
 def sentence(settings: Mapping[str, Any]) -> str:
-    """Return settings as words: the name, then each setting; switches are `this` or `no that`."""
+    """Return settings as words, such as `mlp, width 256, no bias`.
+
+    The value of `name` comes first. A setting that is true or false is shown as its key, or `no` and its key.
+    A setting that is None is left out.
+    """
     parts = [_part(key, value) for key, value in settings.items() if key != "name" and value is not None]
     return ", ".join(([str(settings["name"])] if "name" in settings else []) + parts).replace("_", " ")
 

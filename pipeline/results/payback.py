@@ -1,6 +1,7 @@
-"""Sentences on when a datamodel pays, and when models trained for one request alone pay.
+"""Sentences on how many requests make a datamodel cheaper than retraining.
 
-`dmm plan` and the report use the same sentences.
+They also cover focused models, which are trained for one request alone. `dmm plan` and the report use the
+same sentences.
 """
 
 import math
@@ -11,7 +12,8 @@ from pipeline.results.formatting import of_retraining
 def break_even(datamodel_retrainings: float, request_fraction: float) -> str:
     """Return in words how many requests must share the datamodel before it beats retraining.
 
-    Both costs are in trainings on all points.
+    datamodel_retrainings is the cost of the datamodel, which is paid once. request_fraction is the cost of
+    one request that uses it. Both are in trainings on all points.
     """
     spent, request = f"{datamodel_retrainings:,.0f} retrainings", of_retraining(request_fraction)
     if datamodel_retrainings == 0:
@@ -26,9 +28,11 @@ def break_even(datamodel_retrainings: float, request_fraction: float) -> str:
 
 
 def proxies_counted(by_time: float | None, request_fraction: float) -> str:
-    """Return in words how models of a proxy were counted, and when the datamodel pays by measured time.
+    """Return in words how proxies are counted in costs, and when the datamodel pays by measured time.
 
-    by_time is the cost of the datamodel in retrainings by measured time, None if unknown.
+    A proxy has another architecture or recipe than the model that unlearns; the datamodel is learnt from it.
+    by_time is the cost of the datamodel by measured time, None if unknown. request_fraction is the cost of
+    one request. Both are in retrainings of the model that unlearns.
     """
     said = "Models of a proxy are counted as retrainings of the proxy, not of the model that unlearns."
     if by_time is None:
@@ -44,10 +48,11 @@ def proxies_counted(by_time: float | None, request_fraction: float) -> str:
 
 
 def focused_pays(focused: float, break_even: float | None, n_models: int) -> str:
-    """Return in words when focused models pay.
+    """Return in words when focused models pay, which are trained for one request alone.
 
     focused is their cost in retrainings for each request. break_even is the number of requests from which
-    they pay, None if they never do. Each request has n_models that must forget.
+    datamodel and focused models together cost less than retraining, None if they never do. In each request
+    n_models models must forget.
     """
     pays = "never pay: retrain" if break_even is None else f"pay from {math.ceil(break_even):,} requests on"
     said = (

@@ -22,12 +22,16 @@ from pipeline.results.attribution_content import (
 )
 from pipeline.results.formatting import in_unit
 
-# A method whose request costs this fraction of a retraining or more is not cheap.
+# A method is cheap if a request costs less than this fraction of one retraining.
 CHEAP = 0.5
 
 
 class Role(StrEnum):
-    """The role of an unlearner in a report; it follows from the unlearner's needs, never from its name."""
+    """The role of an unlearner in a report; it follows from the unlearner's needs, never from its name.
+
+    datamodel: moves weights with a predicted effect. rival: moves weights without one. nothing: moves no
+    weights. predictor: predicts outputs only. bound: needs true oracles, so it is no real alternative.
+    """
 
     DATAMODEL = "datamodel"
     RIVAL = "rival"
@@ -54,7 +58,8 @@ class Cost:
     """The cost of one request.
 
     samples counts the samples that each model uses in gradient evaluations. fraction is the same in units of
-    one retraining. amortised_fraction adds this request's share of the datamodel.
+    one retraining. amortised_fraction adds what must be trained before: the request's share of the datamodel
+    and its own focused models, or one retraining for a method that needs oracles.
     """
 
     samples: float
@@ -64,9 +69,9 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SnapshotContent:
-    """Unlearned models at an intermediate step: their cost so far and the scores of each judge by label.
+    """Unlearned models at an intermediate step: their cost up to it, and the scores of each judge by label.
 
-    after counts the epochs or steps taken so far; unit says which of the two.
+    after counts the epochs or steps up to here; unit says which of the two.
     """
 
     after: int
@@ -79,10 +84,11 @@ class SnapshotContent:
 class MethodRow:
     """One unlearner on one forget set.
 
-    needs and moves_weights are the unlearner's own. scores holds the scores of each judge by its label; the
-    first judge gives the headline. points (n_forget,) are the first judge's values of the forgotten points,
-    NaN where it gives none. margins (n_models, n_forget) are those after unlearning. snapshots are the
-    intermediate models in order, if the unlearner takes them; the last one is the row itself.
+    plugin is the name of the unlearner's plug-in; needs and moves_weights are its attributes of these names.
+    scores holds the scores of each judge by its label; the first judge gives the headline. points (n_forget,)
+    are the first judge's values of the forgotten points, NaN where it gives none. margins (n_models,
+    n_forget) are those after unlearning. snapshots are the intermediate models in order, if the unlearner
+    takes them; the last snapshot is the final models.
     """
 
     label: str
@@ -112,13 +118,14 @@ class MethodRow:
 class SetContent:
     """One forget set and every unlearner judged on it.
 
-    judges are by label, the headline first. floor holds the scores that each judge gives a second group of
-    oracles. forgotten holds the n_forget points of the set. before (n_models, n_forget) and oracle
-    (n_oracles, n_forget) are margins of the full models and of oracles. points_title: the name, for readers,
-    of the values in MethodRow.points; empty if there are none. forecast: the prediction of the datamodel.
-    influences: examples of forgotten points, with the training points that help and hurt them. Without a
-    datamodel, forecast is None and influences is empty. Raises DataError if there is no point, and ShapeError
-    if the arrays have different numbers of points.
+    plugin is the name of the plug-in that chose the points. judges are by label, the headline judge first.
+    floor holds the scores that each judge gives a second group of oracles. forgotten holds the n_forget
+    points of the set. before (n_models, n_forget) and oracle (n_oracles, n_forget) are margins of the full
+    models and of oracles. points_title is what readers see as the name of the values in MethodRow.points,
+    empty if there are no values. forecast is the prediction of the datamodel. influences are examples of
+    forgotten points, with the training points that help and hurt them. Without a datamodel, forecast is None
+    and influences is empty. Raises DataError if there is no point, and ShapeError if the arrays have
+    different numbers of points.
     """
 
     label: str
@@ -135,14 +142,14 @@ class SetContent:
 
     @property
     def judge(self) -> Judge:
-        """The judge whose headline the words and figures show."""
+        """The first judge; words and figures show its headline."""
         return self.judges[self._judge_label]
 
     @property
     def headline(self) -> dict[str, Score]:
-        """The headline of a second group of oracles by split, the split that matters most first.
+        """The floor of the headline: its score for a second group of oracles, by split.
 
-        This is the floor of the headline.
+        The split that matters most comes first.
         """
         scores = self.floor[self._judge_label]
         return scores.of(scores.headline)
@@ -154,12 +161,12 @@ class SetContent:
 
     @property
     def title(self) -> str:
-        """The title of the headline."""
+        """What pages call the statistic of the headline."""
         return self.judge.title(self.main.statistic)
 
     @property
     def judged(self) -> tuple[MethodRow, ...]:
-        """The rows that the first judge has judged."""
+        """The rows that have the first judge's headline score, on every split on which the floor has one."""
         return tuple(
             row
             for row in self.rows
@@ -186,7 +193,7 @@ class SetContent:
 
     @property
     def place(self) -> str:
-        """The points of the headline, in words."""
+        """What pages call the points of the split that matters most, such as `forgotten points`."""
         return {"forget": "forgotten points", "retain": "retained points"}.get(
             self.main.split, f"{self.main.split} points"
         )
@@ -221,7 +228,7 @@ class SetContent:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetContent:
-    """The data set in numbers."""
+    """The data set in numbers; n_mislabelled counts the points whose label was made wrong on purpose."""
 
     name: str
     n_train: int
@@ -232,11 +239,12 @@ class DatasetContent:
 
 @dataclass(frozen=True, kw_only=True)
 class PopulationContent:
-    """Models of one role; retrainings is their cost in trainings on all points.
+    """All models of one role, such as `subset` or `oracle`, and the cost of their training.
 
-    Each model keeps points_kept training points; None means all but those of a forget set. seconds is the
-    measured time of one core, None if it was not measured. note says how the models differ from those that
-    unlearn: a proxy, or trained elsewhere.
+    Each model keeps points_kept training points; None means all but those of a forget set. retrainings is the
+    cost of all models together, in trainings on all points. seconds is their measured computing time in core
+    seconds, None if it was not measured. note says how the models differ from those that unlearn: they are
+    proxies, or were trained elsewhere.
     """
 
     role: str
@@ -254,11 +262,13 @@ class PopulationContent:
 
 @dataclass(frozen=True, kw_only=True)
 class AttributionContent:
-    """The quality of the datamodel: lds with interval, and r2 on the held-out population if there is one.
+    """The quality of the datamodel that is learnt from n_models subset models.
 
-    r2 is the mean explained share of a margin's variance, r2_by_block the same by blocks of points. curve is
-    lds against the number of models. forgetting holds the scores of the predictions alone on each forget set.
-    n_constant counts the margins that never vary, n_flat those that are predicted not to vary.
+    estimator and penalty are texts. lds (with its interval) and r2 are measured on held-out models, None if
+    there are none. r2 is the explained share of a margin's variance, as a mean over all points; r2_by_block
+    is the same for each block of points. curve is LDS against the number of models. forgetting holds, for
+    each forget set, the KLoM of the predicted outputs. n_constant counts the margins that never vary, and
+    n_flat those that are predicted not to vary.
     """
 
     estimator: str
@@ -276,7 +286,7 @@ class AttributionContent:
 
 @dataclass(frozen=True)
 class StudyChapter:
-    """The chapter of a study, in HTML; links lead to its label."""
+    """The chapter of a study, in HTML; label is also the target of links to it."""
 
     label: str
     heading: str
@@ -287,7 +297,8 @@ class StudyChapter:
 class Report:
     """The content of the report page.
 
-    model, recipe and break_even are words. provenance holds (name, value) in the order shown.
+    model, recipe and break_even are texts. break_even says when the datamodel pays, and is empty if no method
+    uses one. provenance holds (name, value) of the data and of software versions, in the order shown.
     """
 
     title: str
@@ -305,10 +316,10 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnReport:
-    """A report as it is stored.
+    """A drawn report, as the store keeps it.
 
-    html is the page, figures are PNG by name without suffix. summary is one sentence over all forget sets,
-    headlines are the verdicts by the labels of the sets.
+    html is the page. figures holds PNG images by file name without suffix. summary is one sentence over all
+    forget sets, and headlines holds the verdict on each set, in words, by the label of the set.
     """
 
     html: str
@@ -321,12 +332,12 @@ class ReportRenderer(Protocol):
     """Draws a report. A worker calls it, so it must be a function of a module that workers can import."""
 
     def __call__(self, report: Report, /) -> DrawnReport:
-        """Return the report as it is stored."""
+        """Return the drawn report."""
         ...
 
 
 def best(rows: Iterable[MethodRow], content: SetContent) -> MethodRow | None:
-    """Return the row whose worst split is nearest to the floor, the first of equals; None without rows."""
+    """Return the row with the lowest `excess`, the first of equals; None if there are no rows."""
     return min(rows, key=lambda row: excess(row, content), default=None)
 
 
@@ -339,10 +350,10 @@ def best_of(content: SetContent, *roles: Role, below: float = math.inf) -> Metho
 
 
 def chosen_row(content: SetContent) -> MethodRow | None:
-    """Return the row whose points a report shows.
+    """Return the row that a report follows when it shows single points; None if no row was judged.
 
-    It is the best row that uses a datamodel, else the best that trains without one, else the best predictor
-    or bound, else doing nothing.
+    It is the best row that uses a datamodel, else the best that moves weights without one, else the best
+    predictor or bound, else doing nothing.
     """
     groups = ((Role.DATAMODEL,), (Role.RIVAL,), (Role.PREDICTOR, Role.BOUND), (Role.NOTHING,))
     return next((row for roles in groups if (row := best_of(content, *roles)) is not None), None)
@@ -385,9 +396,10 @@ def _holds(score: Score, value: float, content: SetContent) -> bool:
 
 
 def ranked_points(content: SetContent, row: MethodRow) -> Indices:
-    """Return the points of the forget set by a row's values, from worst to best, NaN first.
+    """Return the positions in content.forgotten, ordered from the worst to the best point by a row's values.
 
-    If the first judge gives no values, the distance of the mean margin to that of oracles counts.
+    Points whose value is NaN come first. If the first judge gives no values at all, points are ordered by the
+    distance between the row's mean margin and the mean margin of oracles.
     """
     values, floor = row.points, content.main
     badness = {"lower": values, "higher": -values, "nearer": np.abs(values - content.reference)}[floor.better]

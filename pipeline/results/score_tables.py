@@ -21,7 +21,8 @@ from pipeline.results.tables import (
     row_of,
 )
 
-# Shades by distance from the reference, as multiples of the distance that retraining alone makes.
+# A cell is one shade darker for each of these limits that its score exceeds. A limit is a distance from the
+# reference, as a multiple of the largest distance that retraining alone makes.
 SHADES = (1, 3, 8, 18)
 SHADE_NOTE = (
     "Shades: further from retraining than independent retrainings are from each other, the darkest 18 times "
@@ -31,9 +32,10 @@ SHADE_NOTE = (
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreColumn:
-    """The column of one judge, statistic and split.
+    """The table column of one statistic of a judge on one split.
 
-    others are the judge's further statistics, shown in small print below.
+    label is that of the judge. others are the judge's other statistics, which stand in small print below the
+    value. column is the same column in the table model.
     """
 
     label: str
@@ -44,7 +46,7 @@ class ScoreColumn:
     column: Column
 
     def score(self, scores: Mapping[str, Scores]) -> Score | None:
-        """Return the score of a row, None if the judge gave none."""
+        """Return the score that belongs in this column, from a row's scores by judge; None without one."""
         return scores[self.label].get(self.statistic, self.split) if self.label in scores else None
 
     def cell(self, scores: Mapping[str, Scores], *, tone: Tone = Tone.NEUTRAL) -> Cell:
@@ -116,10 +118,10 @@ def _column(label: str, split: str, judge: Judge, scores: Scores, *, is_named: b
 
 
 def distance(score: Score, judge: Judge) -> str:
-    """Return in words how far a score is from its reference.
+    """Return as text how far a score is from its reference; empty without a reference.
 
-    The distance is a multiple of the floor if the judge measures differences as a share of the floor.
-    Otherwise it is a difference.
+    The distance is a multiple of the floor if lower scores are better and the judge gives the change that
+    retraining alone makes as a share of the floor. Otherwise it is a difference with its sign.
     """
     if score.reference is None:
         return ""
@@ -133,7 +135,7 @@ def distance(score: Score, judge: Judge) -> str:
 
 
 def full_cell(score: Score | None, judge: Judge, more: Sequence[str], *, tone: Tone = Tone.NEUTRAL) -> Cell:
-    """Return a score above its interval, its distance to the reference, and more words in small print."""
+    """Return the cell of a score; in small print below are interval, distance, and the texts of more."""
     if score is None:
         return Cell(under=tuple(more))
     # The interval stands below: beside the value it would make the tables of several judges too wide.
@@ -143,7 +145,7 @@ def full_cell(score: Score | None, judge: Judge, more: Sequence[str], *, tone: T
 
 
 def short_cell(score: Score, judge: Judge) -> Cell:
-    """Return a score with its reference in brackets.
+    """Return the cell of a score with its reference in brackets.
 
     A score that cannot be told from its reference has the tone GOOD.
     """
@@ -153,7 +155,10 @@ def short_cell(score: Score, judge: Judge) -> Cell:
 
 
 def shade(score: Score, judge: Judge) -> int:
-    """Return the shade of a score, from 0 to 4; a score that is not a number is darkest."""
+    """Return how dark the cell of a score is, from 0 to 4; a score that is not a number is darkest.
+
+    The shade is 0 if the score cannot be told from its reference, or if the judge has no `yardstick.noise`.
+    """
     if score.excess != score.excess:
         return DARKEST
     if judge.yardstick.is_level(score) or not judge.yardstick.noise:
@@ -162,10 +167,10 @@ def shade(score: Score, judge: Judge) -> int:
 
 
 def counted(scores: Mapping[str, Scores]) -> list[str]:
-    """Return in words the things that judges counted.
+    """Return the counts of all judges as texts, such as `⚠ 3 outputs not finite`.
 
-    Outputs that are not finite give a warning; other counts have the judge's own name. Counts of 0 are left
-    out.
+    Only this count is marked as a warning; others have the name that the judge gives. If several judges give
+    a count of the same name, the largest is shown. Counts of 0 are left out.
     """
     found: dict[str, int] = {}
     for of_judge in scores.values():
@@ -180,7 +185,7 @@ def counted(scores: Mapping[str, Scores]) -> list[str]:
 
 
 def every_score(judges: Mapping[str, Judge], scores: Mapping[str, Sequence[Score]]) -> Table:
-    """Return all scores of one method.
+    """Return a table of all scores of one method.
 
     There is a section for each judge, a row for each statistic, and a column for each split.
     """
@@ -202,7 +207,7 @@ def every_score(judges: Mapping[str, Judge], scores: Mapping[str, Sequence[Score
 
 
 def _written(score: Score | None) -> Cell:
-    """Return a score in its own unit, because the scores of a column have several units."""
+    """Return a cell that states the unit of its score, because the scores of a column have several units."""
     if score is None:
         return Cell()
     reference = "" if score.reference is None else f"({in_unit(score.reference, score.unit)})"

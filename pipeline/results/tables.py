@@ -2,7 +2,7 @@
 
 Columns are data, so a table can have columns that are not known in advance; cells hold numbers, not text, and
 each column formats its numbers. The renderers are page.table_html, markdown.table_markdown and
-terminal.TerminalTable; each shows everything.
+terminal.TerminalTable; each shows all content of a table.
 """
 
 import math
@@ -17,7 +17,7 @@ from pipeline.core.errors import ShapeError
 
 # Texts for a value that does not apply, and for one that is not a number.
 NOT_APPLICABLE, NOT_A_NUMBER = "—", "n/a"
-# The highest shade of a cell; 0 is none.
+# The darkest shade of a cell; 0 is no shade.
 DARKEST = 4
 
 Value = str | int | float | None
@@ -48,8 +48,9 @@ class Column:
     """One column of words, or of numbers if is_number is true.
 
     group is the heading over neighbouring columns of the same group. unit stands in the heading. digits is
-    the number of decimals; show writes a number instead, if decimals are not enough. better says which value
-    is better than another. note explains the column below the table.
+    the number of decimals. show, if given, turns a number into text instead. better says which values are
+    better: lower ones, higher ones, or those nearer to the cell's reference. note explains the column below
+    the table.
     """
 
     title: str = ""
@@ -85,8 +86,8 @@ class Cell:
 
     value is a number, a text, or None if nothing applies. interval (low, high) and reference are in the
     column's unit; the reference stands in brackets. detail stands beside the value and under stands below it,
-    both in small print. shade, from 0 to 4, says how strongly the cell stands out. share is a part of 1 that
-    is drawn as a bar.
+    both in small print. shade, from 0 to 4, says how dark the cell is. share, from 0 to 1, is shown as a bar
+    or in percent, in place of the value.
     """
 
     value: Value = None
@@ -129,8 +130,9 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table; section_heading names the kind of its sections, caption stands above, notes below.
+    """A table with a caption above and notes below.
 
+    section_heading says what the titles of the sections are, such as `Forget set`.
     Raises ShapeError if the number of cells in a row is not the number of columns.
     """
 
@@ -190,7 +192,7 @@ def table_of(
 
 
 def number(value: int | float, digits: int | None = None) -> str:
-    """Return a number with commas between thousands, a true minus, and digits decimals (all if None).
+    """Return a number as text, such as `−1,234.5`, with digits decimals (all if None).
 
     NaN is `n/a`, an infinite number is `∞`, and a number that rounds to zero has no sign.
     """
@@ -235,7 +237,7 @@ def _with_best(section: Section, columns: Sequence[Column]) -> Section:
 
 
 def _best(section: Section, place: int, better: _Better) -> set[int]:
-    """Return the rows whose value in one column is the best."""
+    """Return the indices of the rows whose value in column number place is the best."""
     losses = {
         index: loss
         for index, one in enumerate(section.rows)
@@ -245,7 +247,7 @@ def _best(section: Section, place: int, better: _Better) -> set[int]:
 
 
 def _loss(cell: Cell, better: _Better) -> float:
-    """Return the value to minimise, NaN if the cell has no number."""
+    """Return a number that is lowest for the best cell; NaN if the cell has no number to compare."""
     if not isinstance(cell.value, int | float):
         return math.nan
     if better == "nearer":

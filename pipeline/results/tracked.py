@@ -1,4 +1,4 @@
-"""Content of a run in MLflow as plain values."""
+"""What MLflow shows of an experiment, as plain values: a run's description, its progress and its results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,9 +8,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 Numbers: TypeAlias = Mapping[str, float | int | np.number[Any]]
-# The child name of the parent run itself, which shows the results of the whole experiment.
+# Where the name of a child run is expected, this name stands for the parent run. The parent run shows the
+# results of the whole experiment.
 PARENT = ""
-# MLflow cuts a note after this many characters.
+# A note has at most this many characters. MLflow keeps a note as a tag, and older versions accept no longer
+# tag.
 MOST_IN_NOTE = 5000
 
 
@@ -18,7 +20,7 @@ MOST_IN_NOTE = 5000
 class DatasetSummary:
     """The data set of a run.
 
-    Only dtype and shape of inputs (n_points, ...) and labels (n_points,) are read.
+    Only dtype and shape of inputs (n_points, ...) and labels (n_points,) are shown; no value is read.
     """
 
     name: str
@@ -32,11 +34,12 @@ class DatasetSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class RunDescription:
-    """What is known of a run before it begins.
+    """What is known of a parent run before it begins.
 
-    config_digest finds the run again. params is the whole nested config. params, config_yaml and dataset are
-    logged only for a new run, tags every time. titles maps names of children to their titles, if these
-    differ.
+    config_digest identifies the experiment; a resumed run finds its MLflow run by it. params holds the
+    config as nested settings, without settings that may change when the run is resumed. params, config_yaml
+    and dataset are logged only for a new run, and tags every time. titles maps the names of child runs to
+    their titles; a child without an entry has its name as title.
     """
 
     config_digest: str
@@ -50,12 +53,13 @@ class RunDescription:
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Everything that one child run shows when it is done.
+    """Everything that one run in MLflow shows when it is done.
 
-    Names are paths below the run's artifacts and may contain slashes. version identifies the content: a child
-    is logged again when its version changes. note is Markdown at the top of the page. curves are metrics with
-    values at several steps, {step: value}. tables hold rows, which the UI shows and which are kept as CSV.
-    figures hold PNG. files hold bytes or the path of a local file, and keep their own names.
+    version identifies the content: results are logged again when their version changes. note is Markdown at
+    the top of the run's page. metrics have one value. curves are metrics with values at several steps,
+    {step: value}. tables, figures and files become artifacts; their names may contain slashes, which make
+    folders. A table is a list of rows, saved for the UI and as CSV. figures hold PNG. files hold bytes or the
+    path of a local file, and are saved under exactly the given name.
     """
 
     version: str
@@ -71,7 +75,7 @@ class Results:
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One point of several curves: their values at a step, and its moment in seconds since the epoch."""
+    """The values of several metrics at one step; moment is their time in seconds since the epoch."""
 
     step: int
     moment: float

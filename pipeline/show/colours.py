@@ -1,6 +1,7 @@
 """The colours of figures and pages."""
 
-# Each colour is a CSS variable of the page, which has a second set for dark mode. PNGs show the values here.
+# Each colour is a CSS variable of the page, and dark mode has other values for these variables. PNG figures
+# always have the values here.
 COLOURS = {
     "ink": "#1b2230",
     "muted": "#5d6675",

@@ -4,12 +4,13 @@ import re
 
 from pipeline.results.tables import Cell, Column, Row, Table, Tone, one_line
 
-# MLflow draws no space between cells and none below a table.
+# A space that Markdown keeps. MLflow draws no space between cells and none below a table.
 _GAP = "&nbsp;"
 # Signs for tones, because Markdown has no colours.
 _MARKS = {Tone.GOOD: "✓", Tone.WARNING: "⚠", Tone.BAD: "✗"}
 _SIGNS = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-# An underscore inside a word is no emphasis and stays as it is; labels have many.
+# Characters with a meaning in Markdown, which are escaped. An underscore inside a word has no meaning, so it
+# stays as it is; labels have many.
 MEANING = re.compile(r"([\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])|:(?=\w))")
 
 

@@ -11,9 +11,10 @@ from pipeline.show.markdown import code_span, escape, table_markdown
 
 
 def render_template(name: str, package: str = "pipeline.show", **values: Any) -> str:
-    """Return a template of a package, filled with values; it may include and extend templates of this room.
+    """Return the text of a template of package, filled with values.
 
-    Templates escape all values, and a missing value is an error.
+    Templates of other packages may include and extend those of pipeline.show. Templates escape all values,
+    and a missing value is an error.
     """
     loader = ChoiceLoader([PackageLoader(one) for one in dict.fromkeys(("pipeline.show", package))])
     made = Environment(
@@ -25,17 +26,17 @@ def render_template(name: str, package: str = "pipeline.show", **values: Any) ->
 
 
 def literal(text: str) -> Markup:
-    """Return text for a template of a note, which shows it literally."""
+    """Return text for the template of a note in Markdown, escaped so that the note shows it literally."""
     return Markup(escape(text))
 
 
 def code(text: str) -> Markup:
-    """Return text for a template of a note, which shows it as code."""
+    """Return text for the template of a note in Markdown, marked as code."""
     return Markup(code_span(text))
 
 
 def markdown(table: Table) -> Markup:
-    """Return a table for a template of a note."""
+    """Return a table in Markdown for the template of a note."""
     return Markup(table_markdown(table))
 
 
@@ -48,9 +49,9 @@ def table_html(table: Table) -> Markup:
 
 
 def _groups(columns: tuple[Column, ...]) -> list[tuple[str, int, int]]:
-    """Return (heading, first column, number of columns) of neighbouring columns in one group.
+    """Return (heading, first column, number of columns) of each run of neighbouring columns of one group.
 
-    Columns without a group stand alone.
+    Each column without a group is a run of its own.
     """
     found: list[tuple[str, int, int]] = []
     for place, column in enumerate(columns):

@@ -20,13 +20,13 @@ STYLES = {
     Tone.MUTED: "dim",
     Tone.REFERENCE: "italic",
 }
-# The width of a bar in letters; blanks between two columns; blanks at both edges together.
+# In characters: the width of a bar, the space between two columns, and the space at both edges together.
 BAR_WIDTH, _BETWEEN, EDGES = 16, 2, 2
 INDENT = "  "
 
 
 class TerminalTable:
-    """A table for a rich console: caption, one or more parts that fit the window, and notes."""
+    """A table for a console of the rich library: caption, parts that fit the window, and notes."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -87,7 +87,10 @@ def _bar(share: float) -> Text:
 
 
 def _headings(table: Table) -> list[str]:
-    """Return the headings, each below that of its group, and the first below the heading of sections."""
+    """Return the heading of each column, below the heading of its group.
+
+    If the table has sections, the first column is headed by the heading of the sections instead of a group.
+    """
     above = [one_line(column.group) for column in table.columns]
     headings = [column.heading for column in table.columns]
     if table.has_sections and headings:
@@ -96,7 +99,10 @@ def _headings(table: Table) -> list[str]:
 
 
 def _parts(grid: Sequence[Sequence[Sequence[Text]]], table: Table, width: int) -> list[list[int]]:
-    """Return the columns of each part: the leading columns of words, then as many others as fit."""
+    """Return the column numbers of each part of a table that may be wider than width characters.
+
+    Each part repeats the columns before the first column of numbers; then come as many others as fit.
+    """
     headings, is_number = _headings(table), [column.is_number for column in table.columns]
     widths = [max(cell_len(line) for line in f"{heading} ".splitlines()) - 1 for heading in headings]
     for section in grid:

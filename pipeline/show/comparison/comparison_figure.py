@@ -16,7 +16,7 @@ from pipeline.results.formatting import in_unit, unit_suffix
 from pipeline.show.colours import COLOURS
 from pipeline.show.figures.theme import COLUMNS, WIDTH, head, key, legend, panels, shorten, themed
 
-# The height of a row of marks in inches.
+# The height in inches that each experiment takes in the row of a method.
 _ROW = 0.27
 # Shape and dashes distinguish experiments as well as colour does, for print and for colour-blind readers.
 Dashes = tuple[int, tuple[int, ...]]
@@ -27,15 +27,16 @@ _MARKS: tuple[tuple[str, str, Dashes], ...] = (
     ("D", "flipped", (0, (6, 2, 1, 2))),
     ("v", "muted", (0, (2, 3))),
 )
-# On a logarithmic axis, values from this one on are written at the left of their marks.
+# On a logarithmic axis, scores above this one are written at the left of their marks, where there is space.
 ROOMY = 4.0
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
 
 def comparison_figure(comparison: Comparison) -> Figure:
-    """Return the figure of the headline of every method in every experiment, with intervals.
+    """Return a figure with the headline score of every method in every experiment, and its interval.
 
-    The axis is logarithmic if scores are counted in floors.
+    The axis is logarithmic if distances from retraining are multiples of the floor and there is a worst
+    score.
     """
     sets, n_experiments = comparison.sets, len(comparison.names)
     labels = list(dict.fromkeys(method.label for one in sets for method in one.methods))
@@ -69,9 +70,10 @@ def mark(place: int) -> tuple[str, str, Dashes]:
 
 
 class _Axis:
-    """The horizontal axis.
+    """The horizontal axis, from low to high, which all panels share.
 
-    It is logarithmic from below every mark and floor to the worst value, or linear over all of them.
+    A logarithmic axis begins below the lowest mark or floor, but not below 0.01, and ends at the worst score.
+    A linear axis holds all marks, intervals and floors.
     """
 
     def __init__(self, comparison: Comparison) -> None:
@@ -100,7 +102,7 @@ class _Axis:
             self.high += 0.0 if self.high > self.low else 1.0
 
     def prepare(self, ax: Axes) -> None:
-        """Set scale, range, ticks and label."""
+        """Set scale, range, ticks and label of the axis of a panel."""
         room = 0.08 * (self.high - self.low)
         ax.set_xlabel(f"{self._content.title}, {self._content.floor.split}{unit_suffix(self.unit)}")
         if not self.is_log:
@@ -114,7 +116,7 @@ class _Axis:
         ax.axvline(self.high, color=COLOURS["quiet"], linewidth=0.8)
 
     def within(self, value: float) -> float:
-        """Return the position of a value on the axis.
+        """Return the position of a value, cut to the range of the axis.
 
         A value that is not a number lies at the worse end, where it does not look good.
         """
@@ -123,7 +125,7 @@ class _Axis:
         return float(np.clip(value, self.low, self.high))
 
     def is_far(self, x: float) -> bool:
-        """Return whether there is more space at the left of a mark."""
+        """Return whether a mark at x has more space at its left than at its right."""
         middle = math.sqrt(self.low * self.high) if self.is_log else (self.low + self.high) / 2
         return x > (ROOMY if self.is_log else middle)
 

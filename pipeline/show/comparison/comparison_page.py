@@ -19,7 +19,7 @@ from pipeline.show.page import render_template
 
 @dataclass(frozen=True)
 class Card:
-    """The summary of one forget set at the top of the page."""
+    """The summary of one forget set at the top of the page; measures holds pairs (value, description)."""
 
     content: ComparedSet
     title: str

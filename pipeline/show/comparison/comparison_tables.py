@@ -1,6 +1,7 @@
 """The tables of a comparison, filled from its content.
 
-They show the headline of every judge and the cost in each experiment, and the settings that differ.
+They show the headline of every judge and the cost of a request in each experiment, and the settings that
+differ.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +27,10 @@ from pipeline.show.report.report_tables import KINDS
 
 
 def compared_table(comparison: Comparison, lead: str | None) -> Table:
-    """Return every number of a comparison; lead is the method that the words are about."""
+    """Return a table of every number of a comparison.
+
+    lead is the label of the method that the words are about; its rows are bold.
+    """
     return Table(
         columns=(
             Column("Unlearner"),
@@ -49,7 +53,7 @@ def settings_table(comparison: Comparison) -> Table:
 
 
 def headline_table(comparison: Comparison) -> Table:
-    """Return the headline of every method in every experiment, for a terminal.
+    """Return a table of the headline of every method in every experiment, for a terminal.
 
     The score of retraining stands in brackets.
     """
@@ -126,7 +130,7 @@ def _entry(entry: Entry | None, judges: Mapping[str, Judge]) -> Iterator[Cell]:
 
 
 def _score(scores: Scores | None, judge: Judge, warnings: Sequence[str]) -> Cell:
-    """Return the headline on the split that matters most, with the other splits in small print."""
+    """Return a cell of the headline on the split that matters most, with the other splits in small print."""
     if scores is None:
         return Cell()
     first, *others = scores.of(scores.headline).values()

@@ -1,6 +1,7 @@
 """A comparison in words.
 
-Floors differ between experiments, so the distance of a method to retraining is counted in floors.
+Floors differ between experiments. Where the judge allows it, the distance of a method from retraining is
+therefore a multiple of the experiment's own floor.
 """
 
 from pipeline.results.comparison_content import ComparedSet, Comparison, distances, lead_label, nearest
@@ -8,9 +9,9 @@ from pipeline.results.formatting import listed
 
 
 def headline(comparison: Comparison) -> str:
-    """Return in words how far the lead method is from retraining in each experiment.
+    """Return in words how far the method of `lead_label` is from retraining in each experiment.
 
-    For each forget set it also names the experiment in which the method is nearest.
+    The text also names, for each forget set, the experiment in which the method is nearest.
     """
     label, names = lead_label(comparison), comparison.names
     if label is None:

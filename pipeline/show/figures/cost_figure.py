@@ -15,10 +15,11 @@ from pipeline.show.figures.score_axis import ScoreAxis
 from pipeline.show.figures.snapshot_curves import SnapshotCurve, boxes_along, draw_curve, legend_handle
 from pipeline.show.figures.theme import COLUMNS, head, key, legend, panels, shorten, themed
 
-# The width of the slot for 0, as a share of the logarithmic part of the cost axis. If there are fewer decades
-# than FEW, each has a second tick.
+# A logarithmic axis has no place for a cost of 0, so there is a slot for it at the left. SLOT is the width of
+# this slot as a share of the logarithmic part. If the axis has fewer decades than FEW, each has two ticks.
 SLOT, FEW = 0.18, 2.2
-# Shape and fill show the role as well as colour does, for print and for colour-blind readers.
+# For each role the shape of the mark, its colour, whether it is filled, and the text of the legend. Shape and
+# fill show the role as well as colour does, for print and for colour-blind readers.
 MARKERS = {
     Role.DATAMODEL: ("o", "accent", True, "uses the datamodel"),
     Role.RIVAL: ("s", "rival", True, "needs no datamodel"),
@@ -30,9 +31,9 @@ RETRAIN = ("D", "oracle", True, "retraining, at the floor")
 
 
 def cost_figure(sets: Sequence[SetContent]) -> Figure:
-    """Return the figure of the headline against the fraction of one retraining, with intervals.
+    """Return a figure of headline scores, with intervals, against the cost of a request in retrainings.
 
-    The score of retraining is a band, and the worst value is a line.
+    Scores that are as good as retraining are a band, and the worst score is a line.
     """
     costs = [row.cost.fraction for content in sets for row in content.judged]
     costs += [cost for content in sets for row in content.judged for cost, _ in content.curve_of(row)]
@@ -82,7 +83,7 @@ class _Scale:
         return self.position(0.0) - room / 2, self.last + room / 2
 
     def ticks(self) -> dict[float, str]:
-        """Return the ticks: 0, then every decade, and 3 in each decade if there are few."""
+        """Return the label of each tick by its position: 0, every decade, and the triple of each if few."""
         within = {
             decade + part
             for decade in range(math.floor(self.first), math.floor(self.last) + 1)
@@ -123,12 +124,15 @@ def _draw_panel(ax: Axes, content: SetContent, scale: _Scale, values: ScoreAxis)
 
 
 def _position(row: MethodRow, content: SetContent, scale: _Scale, values: ScoreAxis) -> tuple[float, float]:
-    """Return the position of a row; a score that is not a number lies at the worst value."""
+    """Return the position (x, y) of a row; a score that is not a number lies at the worst end."""
     return scale.position(row.cost.fraction), values.within(content.main_of(row).value)
 
 
 def _curves(content: SetContent, scale: _Scale, values: ScoreAxis) -> list[SnapshotCurve]:
-    """Return the curve of each row with more than one snapshot; rows of one role are numbered."""
+    """Return the curve of each row with more than one snapshot.
+
+    Curves of one colour are numbered, so that their dashes differ.
+    """
     unmoved = (row for row in content.judged if row.role == Role.NOTHING)
     start = next((_position(row, content, scale, values) for row in unmoved), None)
     curves: list[SnapshotCurve] = []
@@ -193,9 +197,9 @@ def _label_points(ax: Axes, content: SetContent, scale: _Scale, values: ScoreAxi
 
 
 def _move(ax: Axes, text: Text, box: Box, x: float) -> None:
-    """Write text into box, flush with the side that is nearer to x.
+    """Move text into box, flush with the side nearer to x, the position of its point in pixels.
 
-    A font narrower than measured then leaves no gap on this side.
+    A page may show the text in a narrower font than was measured; there is still no gap at this side.
     """
     side, anchor = (
         ("left", box.left + 1)

@@ -1,6 +1,6 @@
-"""LDS, and P95 KLoM of forgetting by prediction alone, against the number of subset models.
+"""The figure of LDS, and of the P95 KLoM of predicted outputs, against the number of subset models.
 
-The figure shows whether more subset models would help.
+It shows whether more subset models would help.
 """
 
 import math
@@ -17,20 +17,21 @@ from pipeline.show.figures.score_axis import prepare_root_axis
 from pipeline.show.figures.theme import canvas, legend, shorten, themed
 from pipeline.show.report.attribution_words import curve_words
 
-# Lines are named for at most this many sets; with more, the names would overlap.
+# Each forget set's line is named if there are at most this many sets; more names would overlap.
 _MOST_NAMED = 6
 HUES = ("accent", "rival", "ink", "flipped", "quiet", "muted")
 # Shapes of the marks, which distinguish lines in print and for colour-blind readers.
 SHAPES = ("o", "s", "^", "D", "v", "P")
-# Inches: the height of the figure with forgetting, and the space below it for axis and legend.
+# In inches: the height of the figure if it has the panel of forgetting, and the space below this panel for
+# axis and legend.
 FORGETTING, LEGEND = 6.6, 1.2
 
 
 def curve_figure(curve: CurveContent, forgetting: Sequence[ForgetCurveContent] = ()) -> Figure:
-    """Return the figure of LDS with its interval at every number of models, each twice the one before.
+    """Return a figure of LDS, with its interval, against the number of models.
 
-    The title is about the last doubling. If forgetting is given, it is drawn below: P95 KLoM of the logits
-    that are predicted for each forget set.
+    The title says what the last doubling gained. If forgetting is given, a panel below shows the P95 KLoM of
+    the logits that are predicted for each forget set.
     """
     lows, highs = zip(*curve.intervals, strict=True)
     with themed():
@@ -70,7 +71,7 @@ def curve_figure(curve: CurveContent, forgetting: Sequence[ForgetCurveContent] =
 
 
 def _draw_forgetting(ax: Axes, forgetting: Sequence[ForgetCurveContent]) -> None:
-    """Draw a line for each set, and the medians of retrained models and of doing nothing."""
+    """Draw the P95 KLoM of each forget set, and the medians over sets for retraining and doing nothing."""
     _by_models(ax, forgetting[0].n_models)
     named = len(forgetting) <= _MOST_NAMED
     for number, one in enumerate(forgetting):

@@ -1,4 +1,4 @@
-"""The predicted effect of removing a forget set on margins.
+"""The figure of the margins that a datamodel predicts for the removal of a forget set.
 
 Each point shows its margin before the removal, as predicted after it, and after retraining if that is known.
 """
@@ -25,16 +25,17 @@ from pipeline.show.figures.theme import (
     write,
 )
 
-# Points shown at most: of the forget set, and of all others.
+# At most this many points of the forget set are shown, and at most this many other points.
 _MOST = 16
-# Inches: the height of a row, and the room above and below the rows.
+# In inches: the height of a row, and the space above and below the rows.
 _ROW, _TOP, _BOTTOM = 0.3, 0.36, 0.82
 
 
 def forecast_figure(content: ForecastContent) -> Figure:
-    """Return two panels of the points that change most: forgotten points and others.
+    """Return a figure with two panels of the points that change most: forgotten points and others.
 
-    Each point is a line from before to after, with two standard errors if known.
+    Each point has a line from its margin before to the predicted one, with a bar of two standard errors if
+    these are known.
     """
     panels = {"forgotten points": content.forget[:_MOST], "others that change most": content.others[:_MOST]}
     panels = {title: changes for title, changes in panels.items() if changes}
@@ -59,7 +60,10 @@ def forecast_figure(content: ForecastContent) -> Figure:
 def _draw_panel(
     figure: Figure, page: Axes, changes: Sequence[ChangeContent], left: float, grey: tuple[float, float]
 ) -> None:
-    """Draw the rows of a panel: images and names into the sheet from left inches on, values into axes."""
+    """Draw the rows of a panel, which begins left inches from the left edge of the figure.
+
+    Images and names are drawn into the sheet page, and margins into axes of the panel.
+    """
     height = figure.get_figheight()
     size, has_images = 0.92 * _ROW, any(change.point.image is not None for change in changes)
     names = left + (size + 0.066 if has_images else 0.0)

@@ -1,6 +1,6 @@
-"""One point beside the training points that help it and those that hurt it, with their weights.
+"""The figure of a point and of the training points that help and hurt it, with their weights.
 
-The points are pictures, or bars if the inputs are no images.
+The points are shown as images. If inputs are no images, the weights are shown as bar charts.
 """
 
 from typing import Any
@@ -25,12 +25,14 @@ from pipeline.show.figures.theme import (
 )
 
 _COLUMNS = 8
-# Inches: the left end of the tiles and the room above; the width of a tile, the distance from one to the next
-# and the size of an image; the height of a line of tiles with their text, and of the heading above.
+# Each training point is a tile: its image and its text. All lengths are in inches.
+# The left end of the tiles, and the space above all.
 _LEFT, _EDGE = 2.1, 0.08
+# The width of a tile, the distance from the left end of one to that of the next, and the size of an image.
 _TILE, _PITCH, _SIZE = 0.97, 1.125, 0.9
+# The height of a line of tiles, and of the heading above the lines of one side.
 LINE, HEADING = 1.52, 0.3
-# Points pictured at most on each side; a table can be longer.
+# At most this many points that help are shown, and at most this many that hurt; a table can list more.
 _MOST = 24
 HEADINGS = {
     "helpful": "help most: without one of them the {output} falls",
@@ -40,9 +42,10 @@ COLOUR = {"helpful": "accent", "harmful": "rival"}
 
 
 def influence_figure(content: InfluenceContent) -> Figure:
-    """Return a figure of the target at the left, and lines of helpful points above harmful ones.
+    """Return a figure of the target and the training points that help and hurt it most.
 
-    Each training point is shown with its weight and standard error.
+    Each training point is shown with its weight and standard error. With images, the target is at the left,
+    and helpful points are above harmful ones.
     """
     sides = {
         name: side[:_MOST] for name, side in (("helpful", content.helpful), ("harmful", content.harmful))
@@ -103,9 +106,10 @@ def _tiles(content: InfluenceContent, sides: dict[str, tuple[WeightContent, ...]
 def _draw_weight(
     page: Axes, left: float, top: float, weight: WeightContent, colour: str, strongest: float
 ) -> None:
-    """Draw a bar for the size of a weight, and the number under it.
+    """Draw a bar for the size of a weight, relative to strongest, and the weight as a number below it.
 
-    The weight of a point on itself is cut, because all other bars would be tiny beside it.
+    strongest is the largest absolute weight of all points but the target itself. The bar of the target is cut
+    at full length, because all other bars would be tiny beside it.
     """
     share = min(abs(weight.weight) / strongest, 1.0)
     for end, drawn in ((1.0, "line"), (share, colour)):

@@ -1,6 +1,6 @@
-"""Margins of single forgotten points before unlearning, after it, and under retraining.
+"""The figure of the margins of single forgotten points: before unlearning, after it, and of oracles.
 
-They show what one value of KLoM means.
+It shows what one value of KLoM means.
 """
 
 import numpy as np
@@ -30,10 +30,10 @@ _Edges = Float[np.ndarray, " n_edges"]
 
 
 def margin_figure(content: SetContent) -> Figure | None:
-    """Return histograms of the worst and the median forgotten point under up to three unlearners.
+    """Return a figure of margins for two forgotten points and up to three unlearners, as histograms.
 
-    None without any unlearner. Worst and median are by the values of the first row shown, which is the row
-    that the report follows (`chosen_row`).
+    A histogram is over models. The points are the worst and the median one by the values of the first
+    unlearner shown, which is that of `chosen_row`. The result is None without any unlearner.
     """
     rows = _shown(content)
     if not rows:
@@ -91,9 +91,9 @@ def _point_title(content: SetContent, row: MethodRow, point: int) -> str:
 
 
 def _shown(content: SetContent) -> list[MethodRow]:
-    """Return the row that the report follows, then the best of the other kinds, at most three.
+    """Return up to three rows: the row of `chosen_row`, then the best rows of other roles.
 
-    Doing nothing is `before` in every panel.
+    Doing nothing is not among these roles, because every panel shows the margins before unlearning.
     """
     bests = [best_of(content, role) for role in (Role.DATAMODEL, Role.RIVAL, Role.BOUND, Role.PREDICTOR)]
     chosen = chosen_row(content)
@@ -113,9 +113,9 @@ def _draw_point(ax: Axes, content: SetContent, title: str, point: int) -> None:
 def _draw_histograms(
     ax: Axes, before: _Sample, after: _Sample, oracle: _Sample, edges: _Edges, colour: str
 ) -> None:
-    """Draw the three samples.
+    """Draw the histograms of one point.
 
-    Values far from before and oracle are counted in words, so that no outlier squeezes the rest.
+    Values of after outside the bins are counted in words, because bins for outliers would squeeze all others.
     """
     ax.stairs(_shares(oracle, edges), edges, fill=True, color=COLOURS["oracle"], alpha=0.38)
     ax.stairs(_shares(before, edges), edges, color=COLOURS["quiet"], linewidth=1.1, linestyle=(0, (3, 2)))
@@ -137,7 +137,11 @@ def _draw_histograms(
 
 
 def _edges(before: _Sample, oracle: _Sample, after: _Sample) -> _Edges:
-    """Return bins over before and oracle, extended to after by at most their own range on each side."""
+    """Return the edges of bins that hold all finite values of before and oracle, and values of after nearby.
+
+    Nearby means at most r outside the range of before and oracle, where r is the width of this range or 1, if
+    that is more.
+    """
     fixed = np.concatenate([before, oracle])
     fixed = fixed[np.isfinite(fixed)]
     low, high = (float(fixed.min()), float(fixed.max())) if len(fixed) else (-1.0, 1.0)

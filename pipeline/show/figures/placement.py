@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 _GAP = 4.0
-# A label moves at most this many rows to uncover one box of a line.
+# To avoid covering one box of a line, a label moves away from its point by at most this many of its heights.
 COVERED = 1.0
 
 
@@ -50,8 +50,8 @@ def place(
     """Return one box for each label, near its point and inside frame, free of obstacles and other labels.
 
     sizes holds (width, height) of each label. Labels are placed from the top down, each right or left of its
-    point, or above or below it. A label moves a short way to avoid covering lines, which are small boxes. A
-    label that finds no free place stays beside its point.
+    point, or above or below it. lines holds small boxes along drawn lines; a label moves a short way to avoid
+    covering them. A label that finds no free place is right of its point.
     """
     placed: dict[int, Box] = {}
     for index in sorted(range(len(points)), key=lambda i: (-points[i][1], points[i][0])):
@@ -63,9 +63,10 @@ def place(
 def _nearest(
     choices: Sequence[tuple[float, Box]], taken: Sequence[Box], lines: Sequence[Box], frame: Box
 ) -> Box:
-    """Return the cheapest choice: it costs its rows away, plus COVERED for each box of a line under it.
+    """Return the cheapest choice that is inside frame and free of taken, or the first choice if none is.
 
-    The first choice if none is free.
+    choices are (rows away, box). A choice costs its rows away, plus COVERED for each box of a line that it
+    covers.
     """
     _, found = choices[0]
     least = math.inf
@@ -83,9 +84,10 @@ def _nearest(
 def _choices(
     point: tuple[float, float], size: tuple[float, float], frame: Box
 ) -> Iterator[tuple[float, Box]]:
-    """Yield (rows away, box) by growing distance: beside the point, then up or down by half rows.
+    """Yield (rows away, box) for the places of a label, by growing distance from its point.
 
-    The right side comes before the left.
+    A row is the height of the label. The first places are right and left of the point. The next are moved up
+    or down by half a row each, and from 1.5 rows on there is also a place straight above or below the point.
     """
     (x, y), (width, height) = point, size
     n_rows = int((frame.top - frame.bottom) / height) + 1

@@ -1,6 +1,6 @@
-"""A judge's values of single points by split.
+"""The figure of a judge's values of single points, by split.
 
-The figure shows how many points have which value; one number for a split hides this.
+It shows how many points have which value; one number for a split hides this.
 """
 
 from collections.abc import Mapping

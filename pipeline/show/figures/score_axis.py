@@ -13,9 +13,10 @@ from pipeline.results.formatting import in_unit, unit_suffix
 from pipeline.results.report_content import SetContent
 from pipeline.show.colours import COLOURS
 
-# If lower scores are better, values near 0 matter most, so the axis grows with the square root.
+# If lower scores are better, values near 0 matter most. Positions on the axis then grow with the square root
+# of the value, and these are its ticks.
 ROOT_TICKS = (0, 0.5, 1, 2, 4, 6, 8, 10)
-# Ticks of values that are all below 1.
+# The ticks of such an axis if no value is above 1.
 SMALL_TICKS = (0, 0.1, 0.25, 0.5, 0.75)
 
 
@@ -23,7 +24,7 @@ SMALL_TICKS = (0, 0.1, 0.25, 0.5, 0.75)
 class ScoreAxis:
     """The vertical axis for scores from low to top, in a unit.
 
-    If lower scores are better and there is a worst value, it runs from 0 to the worst value.
+    If lower scores are better and there is a worst score, low is 0 and top is the worst score.
     """
 
     label: str
@@ -35,7 +36,7 @@ class ScoreAxis:
 
     @classmethod
     def of(cls, sets: Sequence[SetContent]) -> "ScoreAxis":
-        """Return the axis that holds the headline of every row of some forget sets, and of retraining."""
+        """Return an axis for the headline scores of all rows, snapshots and floors of some forget sets."""
         first = sets[0]
         scores = [content.main_of(row) for content in sets for row in content.judged] + [
             content.main for content in sets
@@ -65,7 +66,7 @@ class ScoreAxis:
         return self.low if self._is_rooted else self.low - room, self.top + room
 
     def prepare(self, ax: Axes) -> None:
-        """Set range, scale and ticks of the vertical axis."""
+        """Set range, scale and ticks of the vertical axis of a panel."""
         if self._is_rooted:
             prepare_root_axis(ax, self.top, self._ends[1])
             return
@@ -75,7 +76,7 @@ class ScoreAxis:
         ax.set_ylim(*self._ends)
 
     def band(self, content: SetContent) -> tuple[float, float]:
-        """Return the range of values that cannot be told from retraining."""
+        """Return the range of scores that are as good as retraining, or better."""
         reference, tolerance = content.reference, self.yardstick.tolerance(content.main)
         low, top = self._ends
         if self.better == "lower":
@@ -97,7 +98,7 @@ class ScoreAxis:
         ax.text(1, worst + 0.026 * worst, f"ceiling {self.text(worst)}", **place)
 
     def within(self, value: float) -> float:
-        """Return the position of a value; a value that is not a number lies at the worst end."""
+        """Return a value cut to the range from low to top; one that is not a number lies at the worst end."""
         if math.isnan(value):
             return self.low if self.better == "higher" else self.top
         return min(max(value, self.low), self.top)
@@ -108,7 +109,10 @@ class ScoreAxis:
 
 
 def prepare_root_axis(ax: Axes, top: float, end: float) -> None:
-    """Set up the vertical axis from 0 to end for values up to top, growing with the square root."""
+    """Set up the vertical axis from 0 to end, where positions grow with the square root of the value.
+
+    top is the largest value; ticks lie below it.
+    """
     ax.set_yscale("function", functions=(np.sqrt, np.square))
     ticks = [tick for tick in (ROOT_TICKS if top > 1 else SMALL_TICKS) if tick < top]
     ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -116,7 +120,10 @@ def prepare_root_axis(ax: Axes, top: float, end: float) -> None:
 
 
 def _range(scores: Sequence[Score]) -> tuple[float, float]:
-    """Return the ends of values, intervals and references, widened if the two are equal."""
+    """Return the lowest and the highest of all values, interval ends and references.
+
+    If the two are equal, the range is widened by 0.5 on each side.
+    """
     ends = [end for score in scores for end in (score.value, *(score.interval or ())) if math.isfinite(end)]
     ends += [score.reference for score in scores if score.reference is not None]
     low, top = min(ends, default=0.0), max(ends, default=1.0)

@@ -14,19 +14,19 @@ from pipeline.show.figures.theme import key
 
 # Methods of one role share a colour; their lines differ by dashes.
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1.2, 1.2)), (0, (5, 1.6, 1.2, 1.6)))
-# The least distance in pixels between two small marks. A mark nearer to one drawn before it is left out.
+# The least distance in pixels between two marks. A small mark that is nearer to another one is left out.
 APART = 9.0
-# Labels avoid boxes along each line: the distance between the centres of two boxes, and half the side of a
-# box, in pixels.
+# Labels avoid small boxes along each line. STRIDE is the distance between the centres of two boxes, and HALF
+# is half the side of a box, in pixels.
 STRIDE, HALF = 8.0, 2.5
 _Place = tuple[float, float]
 
 
 class SnapshotCurve(NamedTuple):
-    """The places (x, y) of the snapshots of one method, in order, and their look.
+    """The places (x, y) of the snapshots of one method, in order, and the look of the line through them.
 
-    start is the place of the models before unlearning, if it is known. number counts the methods of the same
-    colour before this one.
+    start is the place of the models before unlearning, None if it is unknown. number counts the curves of the
+    same colour before this one; it determines the dashes.
     """
 
     places: Sequence[_Place]
@@ -42,7 +42,7 @@ class SnapshotCurve(NamedTuple):
 
 
 def draw_curve(ax: Axes, curve: SnapshotCurve) -> None:
-    """Draw the line through the snapshots with small marks, and a fainter line from the start to it."""
+    """Draw a line with small marks through the snapshots, and a fainter line from start to the first one."""
     x, y = np.array(curve.places).T
     colour = COLOURS[curve.colour]
     if curve.start is not None:
@@ -54,9 +54,10 @@ def draw_curve(ax: Axes, curve: SnapshotCurve) -> None:
 
 
 def _marked(pixels: np.ndarray) -> list[int]:
-    """Return the snapshots that get a small mark.
+    """Return the numbers of the snapshots that get a small mark; pixels holds the position of each snapshot.
 
-    The last one has the large mark. Snapshots close to another mark get none.
+    The last snapshot gets none, because the method's large mark is there. Snapshots too close to another mark
+    get none either.
     """
     kept: list[int] = []
     for number, place in enumerate(pixels[:-1]):
@@ -78,5 +79,5 @@ def boxes_along(ax: Axes, places: Sequence[_Place]) -> list[Box]:
 
 
 def legend_handle() -> Line2D:
-    """Return the entry of the legend for the lines."""
+    """Return the entry of the legend for lines through snapshots."""
     return key(" snapshots along the way", "muted", linestyle="-", linewidth=1.3, marker=".", markersize=6)

@@ -25,7 +25,7 @@ from pipeline.results.attribution_content import PointContent
 from pipeline.show.colours import COLOURS
 
 PNG_DPI = 160
-# The width of a figure in inches, and the number of panels side by side.
+# The width of a figure in inches, and the largest number of panels side by side.
 WIDTH, COLUMNS = 11.0, 3
 # matplotlib's settings belong to the whole process: two threads that draw at once would mix them up.
 _DRAWING = threading.RLock()
@@ -80,9 +80,9 @@ def canvas(width: float, height: float) -> Figure:
 
 
 def sheet(figure: Figure) -> Axes:
-    """Return empty axes over the whole figure, in inches from its lower left corner.
+    """Return empty axes over the whole figure; their coordinates are inches from its lower left corner.
 
-    Many small pictures share one sheet, because each pair of axes of its own takes 20 ms.
+    Many small pictures share one sheet, because new axes for each picture would take 20 ms.
     """
     width, height = figure.get_size_inches()
     ax = figure.add_axes((0, 0, 1, 1))
@@ -104,8 +104,9 @@ def panels(
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure of n panels, at most COLUMNS in a line, each height inches high.
 
-    left, right and wide are shares of the width; wide is the space between two panels, in widths of a panel.
-    top, between and bottom are in inches.
+    left and right are the outer edges of the panels, as shares of the figure's width. wide is the space
+    between two panels of a line, as a share of a panel's width. top, between and bottom are the spaces above,
+    between and below the lines, in inches.
     """
     n_columns = min(n, COLUMNS)
     n_lines = -(-n // n_columns)
@@ -126,13 +127,16 @@ def key(label: str, colour: str, **look: Any) -> Line2D:
 
 
 def legend(on: Figure | Axes, handles: Sequence[Artist] | None = None, **place: Any) -> None:
-    """Draw a legend in muted letters; without handles it names what is drawn."""
+    """Draw a legend in muted letters; without handles it lists what was drawn with a label."""
     place |= {} if handles is None else {"handles": handles}
     on.legend(labelcolor=COLOURS["muted"], **place)
 
 
 def write(on: Figure | Axes, x: float, y: float, text: str, **look: Any) -> None:
-    """Write small muted text below a place given in shares of the figure or the axes."""
+    """Write small muted text below the place (x, y), in shares of the size of on.
+
+    look holds settings of Matplotlib's text, which replace these.
+    """
     muted: dict[str, Any] = {"va": "top", "fontsize": 8.5, "color": COLOURS["muted"]}
     muted |= {"transform": on.transAxes} if isinstance(on, Axes) else {}
     on.text(x, y, text, **(muted | look))
@@ -154,7 +158,10 @@ def show(ax: Axes, point: PointContent, grey: tuple[float, float]) -> None:
 def show_on_sheet(
     page: Axes, point: PointContent, grey: tuple[float, float], *, left: float, top: float, size: float
 ) -> None:
-    """Draw the image of a point, if it has one, into a square of a sheet: centred, in its own proportions."""
+    """Draw the image of a point, if it has one, into a square of a sheet, centred and undistorted.
+
+    left and top are the edges of the square and size is its side, in inches.
+    """
     if point.image is None:
         return
     height, width = np.array(point.image.shape[:2]) * size / max(point.image.shape[:2])
@@ -179,7 +186,7 @@ def png(figure: Figure) -> bytes:
             format="png",
             dpi=PNG_DPI,
             metadata={"Software": None},
-            # The default level, 6, takes twice as long and saves a sixth of the bytes.
+            # The default level is 6: it takes twice as long and saves a sixth of the bytes.
             pil_kwargs={"compress_level": 2},
         )
     return content.getvalue()

@@ -1,6 +1,6 @@
 """Draws a report: the page, its figures and its verdicts in words.
 
-jobs hands this renderer to the graph, whose node of the report calls it on a worker.
+The package jobs hands draw_report to the graph. The node of the report calls it on a worker.
 """
 
 from pipeline.results.report_content import DrawnReport, Report
@@ -8,7 +8,7 @@ from pipeline.show.report.report_words import summary, verdict
 
 
 def draw_report(report: Report) -> DrawnReport:
-    """Return a report as it is stored."""
+    """Return the page, the figures and the verdicts of a report, as the store keeps them."""
     # Importing Matplotlib takes a second. A command that only reads the status does not wait for it, nor does
     # a worker that trains.
     from pipeline.show.figures.theme import png

@@ -1,6 +1,6 @@
-"""Every figure of a report by the name of its file.
+"""All figures of a report, by file name without suffix.
 
-The page shows them as SVG, and everything else as PNG.
+The page shows figures as SVG; everywhere else they are PNG.
 """
 
 import math
@@ -21,6 +21,7 @@ from pipeline.show.figures.influence_figure import influence_figure
 from pipeline.show.figures.margin_figure import margin_figure
 from pipeline.show.figures.theme import canvas, grey_range, sheet, show_on_sheet, svg, themed, write
 
+# A report pictures at most this many points of a forget set.
 MAX_IMAGES = 60
 
 
@@ -32,16 +33,16 @@ class Drawing:
     description: str
 
     def svg(self) -> Markup:
-        """Return the figure for a page."""
+        """Return the figure as SVG for a page."""
         return Markup(svg(self.figure, self.description))
 
 
 def drawings(report: Report) -> dict[str, Drawing]:
     """Return the figures by name, without suffix.
 
-    The names are `<first judge>_against_cost`, `lds_by_models` if there is a curve, and for each forget set
-    `margins_<set>`, `forgotten_<set>` if inputs are images, and with a datamodel `predicted_<set>` and
-    `influences_<set>_<point>`. Figures that a report does not have are left out.
+    There is `<first judge>_against_cost`, and `lds_by_models` if there is a curve. Each forget set has
+    `margins_<set>`, and `forgotten_<set>` if inputs are images. With a datamodel it also has
+    `predicted_<set>` and `influences_<set>_<point>`. Figures without content are left out.
     """
     drawn: dict[str, tuple[Figure | None, str]] = {}
     if report.sets:
@@ -64,14 +65,14 @@ def drawings(report: Report) -> dict[str, Drawing]:
 
 
 def shown_points(content: SetContent) -> list[PointContent]:
-    """Return the forgotten points that a report pictures, worst first by the row that it follows."""
+    """Return the forgotten points that a report pictures, those forgotten worst by `chosen_row` first."""
     row = chosen_row(content)
     order = np.arange(len(content.forgotten)) if row is None else ranked_points(content, row)
     return [content.forgotten[point] for point in order[:MAX_IMAGES]]
 
 
 def image_figure(content: SetContent) -> Figure | None:
-    """Return the forgotten images with id and label; None if the inputs are no images."""
+    """Return a figure of the forgotten images with id and label; None if the inputs are no images."""
     points = shown_points(content)
     if points[0].image is None:
         return None

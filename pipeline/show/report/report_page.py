@@ -28,7 +28,12 @@ from pipeline.show.report.report_words import Verdict, summary, verdict
 
 @dataclass(frozen=True)
 class _Section:
-    """The part of the page for one forget set."""
+    """The content of one forget set on the page.
+
+    measures are pairs (value, description). follows is the label of the row of `chosen_row`. tiles are pairs
+    (image as a data URI, point). foreseen is the table of the datamodel's forecast. margins, forecast and
+    influences are figures.
+    """
 
     content: SetContent
     verdict: Verdict
@@ -42,9 +47,9 @@ class _Section:
 
 
 def render(report: Report, drawn: Mapping[str, Drawing]) -> str:
-    """Return the report as HTML: verdict first, then table, figures, images, and the cost of all models.
+    """Return the report as HTML: verdict, table, figures and images, attribution, studies, and all costs.
 
-    drawn holds the figures of the report by name.
+    drawn holds the figures of the report by name, as `drawings` returns them.
     """
     pictures = {name: drawing.svg() for name, drawing in drawn.items() if not name.startswith("forgotten_")}
     sections = [_section(content, number, pictures) for number, content in enumerate(report.sets)]
@@ -85,7 +90,7 @@ def _section(content: SetContent, number: int, pictures: Mapping[str, Markup]) -
 
 
 def _tiles(content: SetContent) -> list[tuple[str, PointContent]]:
-    """Return the pictured points of a set, each with its image as a data URI."""
+    """Return (image as a data URI, point) for the points of a set that the page pictures."""
     grey = grey_range(content.forgotten)
     return [
         (f"data:image/png;base64,{base64.b64encode(image_png(point.image, *grey)).decode()}", point)

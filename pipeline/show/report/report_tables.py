@@ -1,6 +1,6 @@
 """The tables of a report, filled from its content.
 
-They show all numbers, forecasts, populations and the score of the datamodel.
+They show scores and costs, forecasts, populations, and the quality of the datamodel.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,9 +42,10 @@ KINDS = {
 
 
 def key_figures(content: SetContent) -> tuple[tuple[str, str], ...]:
-    """Return (value, its description): the headline of doing nothing, of the winner and of retraining.
+    """Return the key figures of a forget set as pairs (value, description).
 
-    The cost of the winner comes last.
+    They are the headline of doing nothing, of the best cheap method and of retraining, then the cost of this
+    method. What does not exist is left out.
     """
     nothing, winner = best_of(content, Role.NOTHING), judge(content).winner
     before = [] if nothing is None else [(content.shown(nothing), "doing nothing")]
@@ -54,7 +55,10 @@ def key_figures(content: SetContent) -> tuple[tuple[str, str], ...]:
 
 
 def numbers_table(sets: tuple[SetContent, ...]) -> Table:
-    """Return every number of a report, a section for each forget set; the best cheap method is in bold."""
+    """Return a table of all scores and costs, with a section for each forget set.
+
+    The best cheap method of each set is in bold.
+    """
     rows = [scores for content in sets for scores in (content.floor, *(row.scores for row in content.rows))]
     columns = score_columns(sets[0].judges, rows) if sets else []
     costs = [row.cost for content in sets for row in content.rows]
@@ -102,7 +106,10 @@ def _section(content: SetContent, number: int, columns: Sequence[ScoreColumn], *
 
 
 def _costs(request: float, with_share: float, *, shares: bool) -> tuple[float, ...]:
-    """Return the cells of costs; shares tells whether any request pays for a datamodel or an oracle."""
+    """Return the cost cells of a row: the request alone and, if shares is true, with its share added.
+
+    shares tells whether any request of the report has a share in a datamodel or needs an oracle.
+    """
     return (request, with_share) if shares else (request,)
 
 
@@ -120,9 +127,9 @@ def _row(
 
 
 def forecast_table(splits: Mapping[str, SplitForecast]) -> Table:
-    """Return the datamodel's prediction of removing a set, by split, and the result of retraining if known.
+    """Return a table of the datamodel's forecast for a forget set, with a row for each split.
 
-    Columns without any known value are left out.
+    The results of retraining are added if they are known. Columns without any known value are left out.
     """
     columns = (
         Column("Points"),
@@ -173,7 +180,10 @@ def _forecast(name: str, split: SplitForecast) -> tables.Row:
 
 
 def populations_table(populations: tuple[PopulationContent, ...]) -> Table:
-    """Return the models and cost of each population; without measured times there is no such column."""
+    """Return a table of the models of each population and their cost.
+
+    There is a column of measured times if any are known.
+    """
     columns = [
         Column("Population"),
         number_column("Models"),
@@ -191,7 +201,7 @@ def populations_table(populations: tuple[PopulationContent, ...]) -> Table:
 
 
 def attribution_table(content: AttributionContent) -> Table:
-    """Return the quality of the datamodel, one measure in each row, `not measured` if it is missing."""
+    """Return a table of the quality of the datamodel, with one measure in each row."""
     blocks = content.r2_by_block
     ends = f"{number(min(blocks), 2)} to {number(max(blocks), 2)}" if len(blocks) > 1 else ""
     lds = Cell(value="not measured")

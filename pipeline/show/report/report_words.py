@@ -11,7 +11,7 @@ from pipeline.results.formatting import in_unit, listed, of_retraining, percent
 from pipeline.results.report_content import Role, SetContent, are_level, best_of, harmed_splits
 from pipeline.show.report.verdict import Finding, SetOutcome, judge
 
-# Words for all sets together, and for one set.
+# For each outcome, the words for the summary of all sets and the headline of one set.
 SAID = {
     SetOutcome.REACHED: (
         "a cheap method reaches the floor of retraining",
@@ -78,7 +78,10 @@ def summary(verdicts: Sequence[Verdict]) -> str:
 
 
 def _contest(finding: Finding, content: SetContent) -> list[str]:
-    """Return how far the winner gets, and how it compares with the best of the other kind."""
+    """Return sentences on the best cheap method: how far it gets, at what cost, and how its rival does.
+
+    If the best method uses a datamodel, the rival is the best cheap one without; otherwise it is the reverse.
+    """
     winner, coverage = finding.winner, finding.coverage
     if winner is None:
         return []
@@ -106,7 +109,11 @@ def _contest(finding: Finding, content: SetContent) -> list[str]:
 
 
 def _lesson(finding: Finding, content: SetContent) -> list[str]:
-    """Return whether prediction or matching falls short, if a bound gets much further than the datamodel."""
+    """Return a sentence that says why the method with a datamodel falls short: by prediction or fine-tuning.
+
+    The list is empty unless this method falls short and a method with true oracles gets at least twice as
+    near to retraining.
+    """
     bound, predictor = (best_of(content, role) for role in (Role.BOUND, Role.PREDICTOR))
     half = (
         math.nan

@@ -6,13 +6,17 @@ from enum import StrEnum
 
 from pipeline.results.report_content import CHEAP, MethodRow, Role, SetContent, best, best_of
 
-# Shares of the way from doing nothing to the floor: from the first on a method is close, below the second it
-# fails.
+# Shares of the way from doing nothing to the floor. A method that covers the first share is close; one that
+# does not cover the second fails.
 MOST_OF_THE_WAY, LITTLE_OF_THE_WAY = 0.9, 0.25
 
 
 class SetOutcome(StrEnum):
-    """The outcome of the best cheap method."""
+    """The outcome of the best cheap method on a forget set, from reaching the floor to failing.
+
+    needless: doing nothing is at the floor already. unclear: retrained models differ too much to tell methods
+    apart. untried: no cheap method moves weights.
+    """
 
     REACHED = "reached"
     CLOSE = "close"
@@ -25,10 +29,11 @@ class SetOutcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Finding:
-    """The outcome and its rows.
+    """The outcome on a forget set, and the rows behind it.
 
-    datamodel and rival are the best cheap rows of their kinds, and winner is the better of the two. coverage
-    is NaN if unknown.
+    datamodel and rival are the best cheap rows with and without a datamodel, and winner is the better of the
+    two. coverage is the share of the way from doing nothing to the floor that the winner covers, NaN if it is
+    unknown.
     """
 
     outcome: SetOutcome
@@ -39,10 +44,7 @@ class Finding:
 
 
 def judge(content: SetContent) -> Finding:
-    """Return the finding on a forget set.
-
-    Its coverage is the share of the way from doing nothing to the floor.
-    """
+    """Return the finding on a forget set."""
     datamodel, rival = (best_of(content, role, below=CHEAP) for role in (Role.DATAMODEL, Role.RIVAL))
     nothing, winner = (
         best_of(content, Role.NOTHING),
