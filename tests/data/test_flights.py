@@ -51,7 +51,7 @@ def test_a_feature_that_is_constant_in_the_sample_is_left_out():
 
 
 def test_more_flights_than_there_are_cannot_be_asked_for():
-    with pytest.raises(ConfigError, match=f"there are {N_FLIGHTS} flights"):
+    with pytest.raises(ConfigError, match=f"more than the {N_FLIGHTS} flights"):
         DATASETS.build({"name": "flights", "n_train": N_FLIGHTS})
 
 

@@ -54,8 +54,8 @@ class Flights(Dataset):
     def _has_flights_for_all(self) -> "Flights":
         if self.n_train + self.n_validation > N_FLIGHTS:
             raise ValueError(
-                f"n_train and n_validation are {self.n_train} and {self.n_validation}; there are {N_FLIGHTS} "
-                "flights"
+                f"n_train {self.n_train} and n_validation {self.n_validation} add up to more than the "
+                f"{N_FLIGHTS} flights of the data set; lower one of them"
             )
         return self
 
