@@ -1,6 +1,7 @@
 """The array types of the project, which name each axis once, and checks of arrays and numbers from outside.
 
-The tests check the types; elsewhere they cost nothing. Public functions call the checks, inner loops do not.
+Only the tests check arrays against the types, so the types cost nothing in a run. Public functions call the
+checks; inner loops do not.
 """
 
 from typing import Any, TypeAlias, TypeGuard
@@ -26,7 +27,8 @@ PerPoint: TypeAlias = Float[np.ndarray, " n_points"]
 PerOutput: TypeAlias = Float[np.ndarray, " n_outputs"]
 
 _WORDS = {"b": "booleans", "i": "integers", "u": "integers", "f": "floating-point numbers"}
-# 10,000 resamples settle an interval to three digits; more than this is probably a typing error.
+# The largest accepted number of bootstrap resamples. 10,000 settle an interval to three digits, so a larger
+# number is probably a typing error.
 MOST_RESAMPLES = 100_000
 
 
@@ -34,8 +36,7 @@ def require_array(name: str, value: Any, *, kinds: str, ndim: int | None = None)
     """Raise DataError or ShapeError unless value is a plain NumPy array of one of kinds, with ndim axes.
 
     kinds are letters of numpy.dtype.kind: b for booleans, i and u for integers, f for floats. Nothing is
-    converted, since a list, a masked array or a tensor of another library may mean something else than its
-    numbers.
+    converted silently, because a conversion may lose information, such as the mask of a masked array.
     """
     expected = (
         f"{name}: expected a NumPy array of {' or '.join(dict.fromkeys(_WORDS[kind] for kind in kinds))}"
@@ -63,7 +64,10 @@ def require_floats(name: str, value: object, ndim: int | None = None) -> None:
 
 
 def require_masks(name: str, value: Any, n_train: int | None = None) -> None:
-    """Raise DataError or ShapeError unless value is a plain array of booleans (n_models, n_train)."""
+    """Raise DataError or ShapeError unless value is a plain array of booleans (n_models, n_train).
+
+    If n_train is None, any number of training points is accepted.
+    """
     require_array(name, value, kinds="b", ndim=2)
     if n_train is not None and value.shape[1] != n_train:
         found = f"{name} are over {value.shape[1]} training points, the datamodel over {n_train}"

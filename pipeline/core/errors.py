@@ -9,7 +9,11 @@ from typing import NamedTuple
 
 
 class SettingProblem(NamedTuple):
-    """A problem with one setting; place is its path below the settings that hold it."""
+    """A problem with one setting.
+
+    place holds the keys and list positions that lead to the setting from the group of settings that was
+    validated. It is empty if the problem concerns the whole group.
+    """
 
     place: tuple[int | str, ...]
     message: str
@@ -18,7 +22,8 @@ class SettingProblem(NamedTuple):
 class PipelineError(Exception):
     """Root of all errors raised on purpose; any other error that escapes is a defect of this package.
 
-    place is the dotted setting at the start of the message; it is empty if the message starts with none.
+    place is the dotted name of the setting at the start of the message, such as `recipe.epochs`. It is empty
+    if the message starts with no setting.
     """
 
     place: str = ""
@@ -26,9 +31,9 @@ class PipelineError(Exception):
 
 @contextmanager
 def placed(place: str) -> Iterator[None]:
-    """Put a dotted setting in front of the message of any PipelineError raised inside this block.
+    """Put the dotted name of a setting in front of the message of any PipelineError raised in this block.
 
-    If the message already starts with a setting, the two are joined with a dot.
+    If the message already starts with the name of a setting, the two names are joined with a dot.
     """
     try:
         yield
@@ -39,14 +44,18 @@ def placed(place: str) -> Iterator[None]:
 
 
 class ConfigError(PipelineError):
-    """A setting is unknown, out of range or contradicts another; found before any compute."""
+    """A setting is unknown, out of range, or contradicts another setting.
+
+    Settings are checked before anything is computed.
+    """
 
 
 class SettingError(ConfigError, ValueError):
     """A setting that validation refuses.
 
-    It is a ValueError too, so that pydantic adds the place of the setting. problems lists the problems with
-    settings below that place; it is empty if the message says everything.
+    The class is also a ValueError, because pydantic catches a ValueError from a validator and adds the place
+    of the setting. problems lists the problems with settings below that place; it is empty if the message
+    says everything.
     """
 
     def __init__(self, message: str, problems: tuple[SettingProblem, ...] = ()) -> None:
@@ -56,7 +65,10 @@ class SettingError(ConfigError, ValueError):
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Turn a ConfigError raised inside a validator into a SettingError, so that pydantic adds the place."""
+    """Turn a ConfigError raised in this block, inside a validator, into a SettingError.
+
+    Pydantic then adds the place of the setting.
+    """
     try:
         yield
     except SettingError:
@@ -74,7 +86,7 @@ class DataError(PipelineError):
 
 
 class InputsNotReadError(DataError):
-    """A command that reads no inputs needs them."""
+    """The inputs of the data set are needed, but the current command does not read them."""
 
 
 class ShapeError(PipelineError):
@@ -90,37 +102,37 @@ class StoreAwayError(StoreError):
 
 
 class StoreUnseenError(StoreAwayError):
-    """A machine does not see the store of the run: it does not share the folder, or its mount is missing."""
+    """A machine does not see the store of the run: the folder is not shared with it, or is not mounted."""
 
 
 class CorruptShardError(StoreError):
-    """The bytes of a listed file do not agree with its name, its checksums or its metadata."""
+    """The content of a file in the store does not agree with its name, its checksums or its metadata."""
 
 
 class MissingShardsError(StoreError):
-    """A whole table was requested, but some of its members are missing."""
+    """A whole table was requested, but some of its units, such as models, do not exist yet."""
 
 
 class TrainingError(PipelineError):
-    """A phase of training cannot run as described, for example because it has no steps."""
+    """A training or a fit cannot be done as described, for example because a phase has no steps."""
 
 
 class ExecutionError(PipelineError):
-    """Tasks could not be run to their end: workers were lost, or resources never came."""
+    """Tasks could not be run to their end, because workers were lost or no machine had enough resources."""
 
 
 class TrackingError(PipelineError):
-    """The tracking server refuses or cannot be reached; nothing is lost, as the store keeps everything."""
+    """The tracking server cannot be reached or refuses a request; the store still keeps every result."""
 
 
-# Messages of torch on a CPU, of torch on a GPU, and of the operating system.
+# Texts in the messages of torch (on a CPU and on a GPU) and of the operating system when memory runs out.
 SAID_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether error means that memory ran out.
 
-    It is a MemoryError of Python or NumPy, or a RuntimeError of torch whose message is about memory.
+    Python and NumPy raise MemoryError. Torch raises RuntimeError, so its message is searched.
     """
     if isinstance(error, MemoryError):
         return True

@@ -14,7 +14,7 @@ import numpy as np
 
 DIGEST_LENGTH = 16
 
-# Size, time of the content, inode, time of the last change; see version_of.
+# Size in bytes, modification time, inode, and status-change time of a file (times in ns); see version_of.
 Version = tuple[int, int, int, int]
 
 
@@ -29,7 +29,7 @@ def canonical(value: Any) -> str:
 def digest(value: Any) -> str:
     """Return the first 16 hex digits of the SHA-256 of value's canonical JSON.
 
-    These 64 bits are enough for names in one store.
+    With 64 bits, two different values in one store practically never have the same digest.
     """
     return digest_bytes(canonical(value).encode())
 
@@ -48,7 +48,10 @@ def digest_arrays(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def digest_parts(name: str, dtype: np.dtype[Any], shape: Sequence[int], parts: Iterable[np.ndarray]) -> str:
-    """Return the result of digest_arrays for one array, given as consecutive parts along its first axis."""
+    """Return the digest that digest_arrays gives for one array, given as consecutive parts of its first axis.
+
+    name, dtype and shape describe the whole array, so it need not fit into memory.
+    """
     total = hashlib.sha256()
     _add_array(total, name, dtype, shape, parts)
     return total.hexdigest()[:DIGEST_LENGTH]
@@ -76,10 +79,11 @@ def digest_files(path: Path) -> str:
 
 
 def version_of(path: Path) -> Version:
-    """Return size, time of content, inode and time of last change of a file; they differ if it was replaced.
+    """Return size, modification time, inode and status-change time of a file; they change with its content.
 
-    The last two reveal a file that was replaced by one of the same size and time. They differ between
-    machines, so only a cache may depend on them. Raises OSError if there is no file.
+    The inode and the status-change time reveal a file that was replaced by one of equal size and modification
+    time. Both differ between machines, so only a cache may depend on them. Raises OSError if there is no
+    file.
     """
     about = path.stat()
     return about.st_size, about.st_mtime_ns, about.st_ino, about.st_ctime_ns

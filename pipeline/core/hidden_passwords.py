@@ -4,8 +4,8 @@ import re
 
 
 def masked(address: str) -> str:
-    """Return address with `***` in place of a user and password before its host.
+    """Return address with `***` in place of the user and password before its host.
 
-    An address without them is returned unchanged.
+    An address without a user and password is returned unchanged.
     """
     return re.sub(r"://[^@]*:[^@]*@(.*@)?", "://***@", address, count=1)

@@ -1,6 +1,6 @@
-"""Announces long waits for another process.
+"""Logs a warning when a wait for something outside this process, such as a server or a disk, takes long.
 
-One thread serves all waits, so that a wait costs almost nothing.
+One thread watches all waits, so that a wait costs almost nothing.
 """
 
 import contextlib
@@ -10,10 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-# Seconds after which a wait is announced. A store that throttles answers sooner and needs no message.
+# Seconds after which a wait is announced. A store that throttles requests usually answers sooner, so its
+# waits give no message.
 SAID_AFTER = 3.0
 _LOOK_SECONDS = 0.5
-# Seconds during which a text is not repeated: a disk that is slow at every file gives one message.
+# Seconds during which a text is not announced again. A disk that is slow at every file then gives one message
+# a minute.
 SAID_FOR = 60.0
 
 _LOGGER = logging.getLogger(__name__)
@@ -25,9 +27,10 @@ def warn(text: str) -> None:
 
 
 class Watch:
-    """Announces long waits.
+    """Announces the waits that take long.
 
-    Each wait has a number, a time and a text; a thread prints the texts that are due.
+    Each wait has a number, a time at which it is due, and a text. A thread passes the texts of waits that are
+    due to say, which logs them by default.
     """
 
     def __init__(self, say: Callable[[str], None] = warn) -> None:
@@ -39,7 +42,7 @@ class Watch:
         self._thread: threading.Thread | None = None
 
     def begin(self, text: str, after: float = SAID_AFTER) -> int:
-        """Begin a wait and return its number; announce text after so many seconds unless it has ended."""
+        """Begin a wait and return its number; announce text if the wait lasts longer than `after` seconds."""
         number = next(self._numbers)
         self._waits[number] = (time.monotonic() + after, text)
         if self._thread is None:
@@ -47,7 +50,7 @@ class Watch:
         return number
 
     def tell(self, number: int, text: str) -> None:
-        """Change the text of a wait, if it was not announced yet."""
+        """Change the text of a wait; has no effect once the wait was announced or has ended."""
         if number in self._waits:
             self._waits[number] = (self._waits[number][0], text)
 
@@ -56,7 +59,7 @@ class Watch:
         self._waits.pop(number, None)
 
     def look(self, now: float) -> None:
-        """Announce every wait that is due, once."""
+        """Announce every wait that is due at now (in seconds of time.monotonic), once for each wait."""
         for number, (due, text) in list(self._waits.items()):
             if now >= due and self._waits.pop(number, None) is not None and now >= self._said.get(text, now):
                 self._said[text] = now + SAID_FOR

@@ -8,8 +8,9 @@ import psutil
 
 from pipeline.core.errors import DataError
 
-# Files in which Linux writes the limit and the usage of a container, for control groups of version 2 and of
-# version 1. Part of the usage is cached files, which the system gives up when memory is short.
+# For control groups of version 2 and of version 1: the files in which Linux writes a container's limit, its
+# usage and its statistics, and the name of the statistic that counts cached files. The usage includes cached
+# files, but Linux frees them when memory is short.
 _GROUPS = (
     (
         "/sys/fs/cgroup/memory.max",
@@ -24,12 +25,16 @@ _GROUPS = (
         "total_inactive_file",
     ),
 )
-# Without a limit, version 1 writes the largest number of whole pages, and version 2 the word max.
+# A limit of this many bytes or more means no limit: version 1 then writes the largest number of whole pages.
+# Version 2 writes the word max instead.
 _UNLIMITED = 2**62
 
 
 def available_memory() -> int:
-    """Return how many bytes this process may still use: on the machine, in the container, by `ulimit -v`."""
+    """Return how many bytes this process may still use.
+
+    It is the least of the bytes that the machine, the container and `ulimit -v` still allow.
+    """
     rooms = [psutil.virtual_memory().available, *_rooms_of_groups()]
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit != resource.RLIM_INFINITY:
@@ -51,7 +56,7 @@ def in_words(n_bytes: int) -> str:
 
 
 def check_memory(n_bytes: int, what: str, remedy: str) -> None:
-    """Raise DataError with the remedy if n_bytes are more than the available memory."""
+    """Raise DataError with the remedy if n_bytes, the size of `what`, exceed the available memory."""
     available = available_memory()
     if n_bytes > available:
         found = f"{what} takes {in_words(n_bytes)} at once, but {in_words(available)} of memory are left here"
@@ -67,7 +72,7 @@ def _rooms_of_groups() -> list[int]:
                 continue
             counts = dict(line.split() for line in Path(statistics).read_text().splitlines())
             rooms.append(allowed - int(Path(usage).read_text()) + int(counts.get(copies, 0)))
-        # There is no such group, or it has no limit, which reads `max`.
+        # The machine has no such group, or the limit of the group is the word `max`.
         except (OSError, ValueError):
             continue
     return rooms

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-# Errors besides ValueError that NumPy raises when a byte of a header was changed.
+# Errors besides ValueError that NumPy raises when the header of a file is damaged.
 _DAMAGE = (
     ArithmeticError,
     AttributeError,

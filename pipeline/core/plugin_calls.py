@@ -1,4 +1,4 @@
-"""Turns anything that a class from outside the package raises or returns wrongly into a PluginError.
+"""Turns errors and wrong results of classes from outside the package into PluginErrors.
 
 The message names the class, the method, the line and what the package expects. Classes of the package are
 called without these checks.
@@ -20,8 +20,8 @@ from pipeline.core.settings.type_hints import describe_value, fits, name_hint
 OURS = frozenset({"pipeline", "jobs"})
 INSTALLED = frozenset({"site-packages", "dist-packages"})
 STANDARD_LIBRARY = str(Path(os.__file__).parent)
-# Errors that a user's class raises on purpose: they keep their class and message; the name and line are
-# added.
+# Errors of this package that a user's class raises on purpose. They keep their type and message; the name of
+# the user's class and the line are added to the message.
 ON_PURPOSE = (ConfigError, DataError, ShapeError, TrainingError)
 
 
@@ -31,17 +31,18 @@ def is_ours(cls: type) -> bool:
 
 
 def class_name(cls: type) -> str:
-    """Return module:Class, as in a config, with the kind of plug-in."""
+    """Return the name of a user's class for messages, such as `mine:Tanh (your Model)`."""
     bases = [base for base in cls.__mro__ if is_ours(base)]
     kinds = [base.__name__ for base in bases if not base.__module__.startswith("pipeline.core.")]
     return f"{cls.__module__}:{cls.__qualname__} (your {kinds[-1] if kinds else 'plug-in'})"
 
 
 def guard_methods(cls: type) -> None:
-    """Guard all methods and properties that a base of the package declares, if cls is from outside it.
+    """Guard the public methods and properties of a user's class that a base class of the package declares.
 
-    The result of a method called NAME must fit its declared type. It must also pass `_check_NAME` of the
-    base, if there is one.
+    A guarded method turns errors of the user's code into PluginErrors. The result of a method called NAME
+    must fit the type that the base class declares. It must also pass the method `_check_NAME`, if there is
+    one. Classes of the package are not changed.
     """
     if is_ours(cls):
         return
@@ -57,7 +58,8 @@ def guard_methods(cls: type) -> None:
 
 
 def _guarded(cls: type, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    # An inherited method may already be guarded with the name of its base.
+    # An inherited method may already be guarded with the name of its own class. Then the function inside that
+    # guard is guarded with the name of cls.
     function = getattr(function, "guards", function)
 
     @functools.wraps(function)
@@ -121,16 +123,17 @@ def _checking(cls: type, name: str, function: Callable[..., Any]) -> Iterator[No
 
 @contextmanager
 def named_failures(plugins: Iterable[object]) -> Iterator[None]:
-    """Name the user's class and line in any error that an object returned by its methods raises.
+    """Turn an error that the user's code raises in this block into a PluginError with class and line.
 
-    Such an object is, for example, a module with its forward(). An error that no line of the user's code
-    raised keeps its class, and gets a note that names the user's classes involved.
+    Methods of plug-ins are guarded already. This covers the objects that they return, such as a torch module
+    with its forward(). If no line of the user's code took part, the error keeps its type and gets a note. The
+    note names the user's classes among plugins.
     """
     try:
         yield
     except PipelineError:
         raise
-    # Such an object may raise anything, like a method of a user's class.
+    # An object that a user's class returned may raise anything.
     except Exception as error:
         classes = list(dict.fromkeys(type(plugin) for plugin in plugins if not is_ours(type(plugin))))
         names = " or ".join(map(class_name, classes))
@@ -162,7 +165,7 @@ def building(cls: type, problem: str, remedy: str) -> Iterator[None]:
 
 
 def users_line(error: BaseException, classes: Iterable[type]) -> str | None:
-    """Return file and line of the innermost line of the user's code in error's traceback, or None."""
+    """Return file and line of the innermost frame of the user's code in error's traceback, or None."""
     roots = {cls.__module__.split(".")[0] for cls in classes}
     frames = [frame for frame in _frames(error) if _is_users(frame, roots)]
     return f"{frames[-1].tb_frame.f_code.co_filename} line {frames[-1].tb_lineno}" if frames else None
@@ -189,7 +192,11 @@ def _frames(error: BaseException) -> Iterator[TracebackType]:
 
 
 def _is_users(trace: TracebackType, roots: set[str]) -> bool:
-    """Return whether a frame is the user's own code: in a plug-in's package, or in no library."""
+    """Return whether a frame is the user's own code.
+
+    roots holds the top-level packages of the user's classes. Code in one of them is the user's. So is code
+    outside this package, the standard library and the installed packages.
+    """
     file, module = trace.tb_frame.f_code.co_filename, str(trace.tb_frame.f_globals.get("__name__", ""))
     root = module.split(".")[0]
     if root in OURS or file.startswith("<"):
@@ -203,7 +210,7 @@ def _place_of(function: Callable[..., Any]) -> str:
 
 
 def _declared(cls: type, name: str) -> Any:
-    """Return the package's own declaration of a method or property."""
+    """Return the function by which a base class of the package first declares a method or property."""
     found = [vars(base)[name] for base in cls.__mro__ if is_ours(base) and name in vars(base)][-1]
     return found.fget if isinstance(found, property) else getattr(found, "__func__", found)
 
@@ -222,6 +229,6 @@ def _signature(cls: type, name: str) -> str:
 
 
 def _promise(cls: type, name: str) -> str:
-    """Return the first line of the package's documentation of a method."""
+    """Return the first line of a method's documentation in the package, ready to end a message."""
     documentation = inspect.getdoc(_declared(cls, name)) or ""
     return f". {name}: {documentation.splitlines()[0]}" if documentation else ""

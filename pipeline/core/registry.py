@@ -46,7 +46,7 @@ class Settings(BaseModel):
 
     Whole numbers, numbers, truth values and text are never converted into each other, except a whole number
     into a number. Lists become tuples, and text becomes a path or a member of an enumeration, because YAML
-    has none of these.
+    has no tuples, paths or enumerations.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
@@ -60,7 +60,7 @@ class Settings(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _no_empty_path(cls, value: Any, field: Any) -> Any:
-        """Refuse an empty path, which would mean the folder of this process."""
+        """Refuse an empty path, which would mean the current folder."""
         if isinstance(value, str) and not value.strip():
             hint = cls.model_fields[field.field_name].annotation
             if Path in (hint, *get_args(hint)):
@@ -71,20 +71,22 @@ class Settings(BaseModel):
 class Plugin(Settings):
     """Base of all plug-ins.
 
-    Raise `revision` whenever the algorithm changes; everything computed with it becomes stale.
+    Increment `revision` whenever the algorithm changes; everything computed with the plug-in then becomes
+    stale.
     """
 
     name: ClassVar[str]
     revision: ClassVar[int] = 1
-    # True if versions already cover the files that the plug-in reads, so that `content` is left out of them.
+    # True for data sets and sources of models. Other digests in the fingerprints already cover the files that
+    # they read, so `content` is left out.
     reads_data: ClassVar[bool] = False
 
     def content(self) -> str:
         """Return a digest of content outside the settings, by default of the files at its paths; "" if none.
 
-        Fingerprints hold this digest in place of the paths: a file may be moved, and a changed file is
-        noticed. If there is no file on this machine, the path itself counts, since another path may name
-        something else on another machine. Raises DataError if a file cannot be read.
+        Fingerprints hold this digest in place of the paths, so that a moved file changes nothing and a
+        changed file is noticed. If no file is at a path on this machine, the path itself enters the digest,
+        because a worker may find a file there. Raises DataError if a file cannot be read.
         """
         try:
             found = [digest_files(path) if is_there(path) else str(path) for path in paths_in(self)]
@@ -120,7 +122,7 @@ class PluginTable(Generic[P]):
     def resolve(self, name: str) -> type[P]:
         """Return the class called name, or the one at `module:Class`.
 
-        Raises ConfigError with the nearest known name.
+        Raises ConfigError if the class is unknown or cannot be imported; the message suggests a known name.
         """
         if ":" in name:
             return self._import(name)
@@ -244,7 +246,7 @@ def identity(settings: Settings) -> dict[str, Any]:
 
 
 def _identity(value: Any, dumped: Any) -> Any:
-    """Return the identity of one value among settings; dumped is the same value as pydantic dumps it."""
+    """Return the identity of one value among settings; dumped is its form in pydantic's model_dump."""
     if isinstance(value, BaseModel) and isinstance(dumped, Mapping):
         return _identity_of_model(value, dumped)
     if isinstance(value, Mapping):
@@ -275,9 +277,10 @@ def _identity_of_model(value: BaseModel, dumped: Mapping[str, Any]) -> dict[str,
 
 
 def revision(plugin: Plugin) -> dict[str, Any]:
-    """Return the identity of plugin's algorithm: its revision, its content, and a digest of its source file.
+    """Return the part of fingerprints that identifies plugin's algorithm, ready for JSON.
 
-    The source file counts only for a class from outside the package.
+    It holds the revision of the class, `content` if there is any, and for a class from outside the package a
+    digest of its source file.
     """
     cls = type(plugin)
     source = {} if _is_ours(cls) else {"source": digest_bytes(Path(inspect.getfile(cls)).read_bytes())}
@@ -286,7 +289,7 @@ def revision(plugin: Plugin) -> dict[str, Any]:
 
 
 def _said(error: BaseException) -> str:
-    """Return the error of an import in words, with the file and line that raised it, if they are known."""
+    """Return the message of an error during an import, with the file and line that raised it, if known."""
     if isinstance(error, SyntaxError):
         return f"{error.msg}, {error.filename} line {error.lineno}"
     raised = [

@@ -2,5 +2,5 @@
 
 from typing import Literal, TypeAlias
 
-# The populations that unlearning may start from.
+# The populations of models that may be unlearned.
 StartRole: TypeAlias = Literal["full", "scout", "subset", "designed", "heldout", "oracle", "floor"]

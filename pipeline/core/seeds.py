@@ -1,6 +1,6 @@
-"""Seeds that are derived from their purpose.
+"""Seeds that are derived from their purpose, such as the role and the number of a model.
 
-They are never drawn in order, so any member can be trained again alone, on any machine.
+Seeds are never drawn in order, so any model can be trained again alone, on any machine.
 """
 
 import hashlib
@@ -28,8 +28,8 @@ def model_purpose(
 
     name is the role of a population, `shared` for seeds that populations have in common, or the name of an
     unlearner. keep_fraction is the share of the training points that models keep, forget the ids of the
-    forget set. Model, recipe, data set and layout are not part of it: a cheaper proxy and its target have
-    equal masks and seeds, and a new option of a recipe changes neither.
+    forget set. The purpose does not depend on the model, recipe, data set or layout. So a cheap proxy model
+    gets the same masks and seeds as the model it stands for, and a new option of a recipe changes no seed.
     """
     points = None if forget is None else sorted(forget.tolist())
     return digest(["models", experiment_seed, name, keep_fraction, points])

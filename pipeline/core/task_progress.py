@@ -1,7 +1,7 @@
-"""Reports the progress of the task in this thread to the process that runs it.
+"""Reports the progress of the task in this thread to the code that runs the task.
 
-The loop reports a share of each step. Without a listener a report costs nothing; with one, a report is passed
-on at most a few times a second.
+The training loop reports how much of the task is done. Without a listener a report costs almost nothing. A
+listener gets at most two reports a second.
 """
 
 import time
@@ -25,7 +25,7 @@ _LISTENING: ContextVar[_Listening | None] = ContextVar("task_progress", default=
 
 @contextmanager
 def reports_to(listener: Callable[[float], None]) -> Iterator[None]:
-    """Pass reports inside this block to listener, as a share of the task between 0 and 1."""
+    """Pass the reports made in this block to listener; each is the share of the task done, from 0 to 1."""
     token = _LISTENING.set(_Listening(listener, time.monotonic() + _INTERVAL))
     try:
         yield

@@ -26,9 +26,9 @@ from pipeline.store.store import Store, TableRef
 def attribution_results(
     graph: Graph, store: Store, states: Mapping[str, NodeState], *, version: str
 ) -> Results:
-    """Return the results that the attribution child shows, from the tables of its nodes.
+    """Return the results that the child run of attribution shows, read from the tables of its nodes.
 
-    Results that an experiment does not have are left out.
+    Results that were not computed, such as LDS without held-out models, are left out.
     """
     scores, curves = states_of(states, ScoreNode), states_of(states, CurveNode)
     score = store.summary(scores[0].table) if scores else {}
@@ -64,9 +64,10 @@ def _drawn(curve: CurveContent) -> bytes:
 
 
 def forget_curves(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> dict[str, dict[int, float]]:
-    """Return P95 KLoM of each forget set as metrics whose steps are numbers of models.
+    """Return, for each forget set, P95 KLoM in nats by the number of models that the datamodel learns from.
 
-    Empty if it was not measured.
+    The result is {metric: {number of models: value}}, for curves in MLflow. It is empty if the experiment
+    does not compute this curve.
     """
     found = states_of(states, ForgetCurve)
     if not found:
@@ -81,14 +82,14 @@ def forget_curves(graph: Graph, store: Store, states: Mapping[str, NodeState]) -
 
 
 def _curves(curve: CurveContent) -> dict[str, dict[int, float]]:
-    """Return LDS and its interval as metrics whose steps are numbers of models."""
+    """Return LDS and the bounds of its interval as {metric: {number of models: value}}."""
     lows, highs = zip(*curve.intervals, strict=True)
     series = {"lds_by_models": curve.lds, "lds_by_models_low": lows, "lds_by_models_high": highs}
     return {name: dict(zip(curve.n_models, values, strict=True)) for name, values in series.items()}
 
 
 def _effects(store: Store, states: Mapping[str, NodeState]) -> list[dict[str, Any]]:
-    """Return one row for each forget set: the predicted change of logits when it is removed.
+    """Return one row for each forget set: how much the logits are predicted to change without the set.
 
     Standard errors are left out if they are not known.
     """
@@ -132,7 +133,7 @@ def _influences(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> 
 
 
 def _r2_by_block(graph: Graph, score: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the explained share of held-out models' variance, one row for each block of points."""
+    """Return R² on held-out models (explained share of variance), one row for each block of points."""
     layout, n_points = graph.experiment.store.layout, graph.examples.n_points
     spans = [layout.points(block, n_points) for block in range(layout.n_blocks(n_points))]
     values = score.get("r2_heldout_by_block", [])

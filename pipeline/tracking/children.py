@@ -1,4 +1,4 @@
-"""The child run of MLflow that shows each node; the nodes themselves name it."""
+"""Which child run of MLflow shows which nodes of the graph; each node names its child run."""
 
 from collections.abc import Mapping
 
@@ -9,12 +9,12 @@ from pipeline.results.tracked import PARENT
 
 
 def child_of(node: Node) -> str:
-    """Return the name of the child run that shows a node."""
+    """Return the name of the child run that shows a node, PARENT if the parent run shows it."""
     return PARENT if node.child is None else node.child.name
 
 
 def children_of(graph: Graph) -> dict[str, frozenset[str]]:
-    """Return the keys of the nodes that each child run shows."""
+    """Return the keys of the nodes that each child run shows, by the name of the child run or PARENT."""
     found: dict[str, set[str]] = {}
     for key, node in graph.nodes.items():
         found.setdefault(child_of(node), set()).add(key)
@@ -31,5 +31,8 @@ def runs_of(graph: Graph) -> dict[str, ChildRun]:
 
 
 def retrainings_of(states: Mapping[str, NodeState], n_done: Mapping[str, int]) -> float:
-    """Return the training done so far in retrainings; a model that sees half of the points counts half."""
+    """Return the cost of all training so far in retrainings; a model trained on half the points counts half.
+
+    n_done holds the number of finished units by the key of their node.
+    """
     return float(sum(states[key].node.retrainings_per_unit * count for key, count in n_done.items()))

@@ -1,6 +1,7 @@
-"""The cost of tables and the hosts that made them, from the side files beside their shards.
+"""The computing time of tables and the hosts that computed them, from the side files of their shards.
 
-Only some side files are read, because a table may have 20,000.
+The side file of a shard records how the shard was made. Only some side files are read, because a table may
+have 20,000.
 """
 
 import math
@@ -16,10 +17,11 @@ _MOST_SIDE_FILES = 32
 
 @dataclass(frozen=True, kw_only=True)
 class Spent:
-    """Core seconds and hosts of some tables.
+    """The computing time of some tables, and where and when they were computed.
 
-    Core seconds are an estimate if there are many shards. hosts and written_at come from the side files that
-    were read; written_at is the time of the latest shard among them, in seconds since the epoch.
+    core_seconds is an estimate if not all side files were read. hosts and written_at come from the side files
+    that were read. written_at is the time at which the latest of these shards was written, in seconds since
+    the epoch; it is None if it is not known.
     """
 
     core_seconds: float = 0.0
@@ -28,9 +30,10 @@ class Spent:
 
 
 def spent_on(store: Store, states: Iterable[NodeState], *, most: int = _MOST_SIDE_FILES) -> Spent:
-    """Return the computing time of nodes, the hosts that computed them, and when the last was written.
+    """Return the computing time of the tables of nodes, their hosts, and the time of the latest shard.
 
-    At most `most` side files of each table are read: evenly spaced ones, and always the last one.
+    At most `most` side files of each table are read: evenly spaced ones, and always the last one. The core
+    seconds for each unit in these shards are taken as the cost of the table's other units too.
     """
     total, hosts, moments = 0.0, set(), []
     for state in states:

@@ -1,4 +1,7 @@
-"""The connection to a tracker: retried at intervals after a failure, with one warning for each change."""
+"""The connection to a tracker, which is tried again at intervals after a failure.
+
+The user gets one warning when the connection fails, and one when it works again.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,9 +11,10 @@ from pipeline.core.errors import PipelineError, TrackingError
 
 
 class Link:
-    """Knows whether a tracker answers.
+    """Records whether a tracker answers, and tries to reach a tracker that does not.
 
-    begin begins a run or continues it. While the tracker is lost, begin is called again every retry_seconds.
+    begin is a function that begins the run in the tracker, or continues it. While the tracker does not
+    answer, look calls begin at most once every retry_seconds.
     """
 
     def __init__(
@@ -22,11 +26,11 @@ class Link:
         self._next = 0.0
 
     def look(self) -> bool:
-        """Return whether the tracker answers; retry a lost one if retry_seconds have passed."""
+        """Return whether the tracker answers; if it did not, try again once retry_seconds have passed."""
         return self.is_up or (time.monotonic() >= self._next and self.reach())
 
     def reach(self) -> bool:
-        """Return whether the tracker answers; retry a lost one now."""
+        """Return whether the tracker answers; if it did not, try again now."""
         if not self.is_up:
             self._next = time.monotonic() + self._seconds
             with self.watched():
@@ -39,9 +43,10 @@ class Link:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Handle errors raised inside; none of them ends the run.
+        """Turn errors raised in this block into warnings, so that none of them ends the run.
 
-        A TrackingError means that the tracker is lost. Any other error means that a page cannot be made.
+        A TrackingError means that the tracker does not answer. Any other error means that a page cannot be
+        made.
         """
         try:
             yield
@@ -53,7 +58,7 @@ class Link:
                     "MLflow cannot be updated for now, but the run continues and tries again every "
                     f"{self._seconds:.0f} s: {error}"
                 )
-        # A page may run code of outside plug-ins, which may raise anything. That must not end the run.
+        # A page may run a user's plug-in, which may raise anything.
         except Exception as error:
             said = str(error) if isinstance(error, PipelineError) else f"{type(error).__name__}: {error}"
             self._warn(f"a page of MLflow cannot be made, but the run continues: {said}")

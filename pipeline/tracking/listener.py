@@ -1,6 +1,6 @@
 """Forwards finished nodes, and progress every few seconds, to the tracking thread.
 
-The run does not wait for MLflow until it ends.
+The run waits for MLflow only when it ends.
 """
 
 import time
@@ -20,10 +20,10 @@ from pipeline.tracking.tracker import Status, Tracker
 
 
 class TrackingListener(Listener):
-    """Mirrors a run into a tracker.
+    """Shows a run in a tracker while it works.
 
-    A tracker that fails is reported once and tried again. Missing results are logged later, by the next run
-    at the latest.
+    If the tracker fails, the user gets one warning, and the tracker is tried again. Missing results are
+    logged later; the next run logs those that are still missing.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class TrackingListener(Listener):
 
     @property
     def run_id(self) -> str:
-        """The id of the parent run, empty while it is not known."""
+        """The id of the parent run in MLflow, empty while it is not known."""
         return self._mirror.run_id if self._mirror is not None else ""
 
     @override
@@ -69,9 +69,9 @@ class TrackingListener(Listener):
             self._mirror.show(child, dict(self._done))
 
     def end(self, status: Status, progress: Progress) -> None:
-        """End the parent run, and children with failed shards as failed.
+        """End the parent run with status, and mark child runs with failed shards as failed.
 
-        Waits until everything is shown, or until the time limits of the patience are reached.
+        Waits until everything is shown, or until a time limit of MirrorPatience is reached.
         """
         if self._mirror is None:
             return

@@ -1,6 +1,6 @@
 """The thread that writes a run to MLflow, so that a slow or dead server never delays the run.
 
-Results that could not be written are tried again.
+If results could not be written, the thread tries again later.
 """
 
 import threading
@@ -19,10 +19,10 @@ from pipeline.tracking.progress_samples import Sample, Samples
 from pipeline.tracking.tracker import Status, Tracker
 
 _States = Mapping[str, NodeState]
-# Side files read of each table to learn its cost before this attempt. On an object store each of them is a
-# request.
+# At most this many side files are read for each table to learn what earlier attempts spent on it. The number
+# is small, because each file is a request on an object store.
 FEW_SIDE_FILES = 4
-# A page is dropped after this many failures, so that it does not delay the others.
+# A page is given up after this many failures, so that it does not delay the other pages.
 MOST_TRIES = 3
 LEFT = (
     "MLflow does not show everything yet; run `dmm run` again to log the rest, even if "
@@ -32,11 +32,12 @@ LEFT = (
 
 @dataclass(frozen=True, kw_only=True)
 class MirrorPatience:
-    """Intervals and time limits of the mirror, in seconds.
+    """Intervals and time limits of the tracking thread, in seconds.
 
-    points is the time between two requests with points of curves, retry the time between two tries to reach a
-    lost tracker. The mirror stops waiting for the end of a run after `end` in total, or after `silence`
-    without progress. After a kill it waits for `killed`, because Ray gives a stopped job 3 s.
+    points is the time between two requests with points of curves. retry is the time between two tries to
+    reach a tracker that does not answer. When a run ends, the program waits for the thread for at most `end`
+    in total, or until the tracker has not answered for `silence`. After a kill the program waits for at most
+    `killed`, because Ray gives a stopped job only 3 s.
     """
 
     points: float = 5.0
@@ -48,7 +49,7 @@ class MirrorPatience:
 
 @dataclass(frozen=True, kw_only=True)
 class RunEnding:
-    """The end of a run: its status, the states of all nodes, and the errors of failed children."""
+    """The end of a run: its status, the states of all nodes, and the errors of failed child runs by name."""
 
     status: Status
     states: _States
@@ -56,9 +57,9 @@ class RunEnding:
 
 
 class Mirror(threading.Thread):
-    """Shows finished children, and points of curves at intervals.
+    """The thread that shows finished child runs, and points of curves at intervals, in a tracker.
 
-    The run only queues work here, which takes no time; only `finish` waits.
+    The other methods for the run only queue work and return at once; only `finish` waits for the thread.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Mirror(threading.Thread):
         self._samples = Samples()
         self._due: dict[str, _States] = {}
         self._tries: dict[str, int] = {}
-        # Versions and metrics of the children that this run has shown.
+        # Version and metrics of each page that this attempt has logged.
         self._shown: dict[str, Results] = {}
         self._first: _States = {}
         self._ending: RunEnding | None = None
@@ -82,23 +83,23 @@ class Mirror(threading.Thread):
         self.is_complete = False
 
     def found(self, states: _States) -> None:
-        """Queue the reading of earlier attempts' costs; states are those at the start of this attempt."""
+        """Queue reading what earlier attempts spent; states holds all nodes as this attempt found them."""
         self._first = states
 
     def show(self, child: str, done: _States) -> None:
-        """Queue a child whose nodes are all done; done holds all finished nodes."""
+        """Queue the page of a child run whose nodes are all done; done holds all finished nodes by key."""
         with self._lock:
             self._due[child] = done
         self._wake.set()
 
     def add(self, samples: Mapping[str, Sample]) -> None:
-        """Queue points of curves."""
+        """Queue one point of the curves of each child run in samples."""
         with self._lock:
             for child, sample in samples.items():
                 self._samples.add(child, sample)
 
     def finish(self, ending: RunEnding) -> None:
-        """Have the rest shown and the run ended, and wait for that up to the time limits."""
+        """Tell the thread to show the rest and end the run, and wait up to the limits of MirrorPatience."""
         self._heard = time.monotonic()
         until = self._heard + (self._patience.killed if ending.status == "KILLED" else self._patience.end)
         self._ending = ending
@@ -116,7 +117,7 @@ class Mirror(threading.Thread):
             self._warn(LEFT)
 
     def run(self) -> None:
-        """Work until the run has ended."""
+        """Show what was queued until `finish` is called, then show the rest and end the run."""
         while self._ending is None:
             self._wake.clear()
             self._turn()
@@ -125,7 +126,7 @@ class Mirror(threading.Thread):
         self._end(self._ending)
 
     def _turn(self) -> None:
-        """Show finished children and points of curves, if the tracker can be reached."""
+        """Read earlier costs once; show finished children and points of curves if the tracker answers."""
         if self._first:
             states, self._first = self._first, {}
             with self._link.watched():
@@ -141,9 +142,9 @@ class Mirror(threading.Thread):
             self._send_next()
 
     def _end(self, ending: RunEnding) -> None:
-        """Show everything that is left and end the run; after a kill show only the last points of the parent.
+        """Show everything that is left and end the run; stop at once if the tracker cannot be reached.
 
-        Stop at once if the tracker cannot be reached.
+        After a kill there is little time, so only the last points of the parent are shown.
         """
         is_killed = ending.status == "KILLED"
         models = [] if is_killed else self._pages.finished(ending.states)
@@ -187,9 +188,9 @@ class Mirror(threading.Thread):
                 self.is_complete = not self._due
 
     def _show_next(self) -> None:
-        """Show the child that has waited longest.
+        """Show the child run that has waited longest.
 
-        If that fails, it is tried again after the others, at most MOST_TRIES times in all.
+        A child run that could not be shown is tried again after the others, at most MOST_TRIES times in all.
         """
         with self._lock:
             child, done = next(iter(self._due.items()))
@@ -215,10 +216,10 @@ class Mirror(threading.Thread):
             self._shown[child] = Results(version=results.version, metrics=results.metrics)
 
     def _show_model(self, child: str, states: _States) -> None:
-        """Log a model of a method.
+        """Log an unlearned model, if child shows a method and a model was saved.
 
-        This is done only at the end: the export changes torch's modules for the whole process, which may be
-        training.
+        Models are logged only when the run has ended. The export changes torch's modules for the whole
+        process, and this process may also train.
         """
         version = self._pages.version(child, states)
         if self._tracker.logged_version(child) != version or self._tracker.has_model(child, version):
@@ -226,7 +227,7 @@ class Mirror(threading.Thread):
         found = self._pages.model(child, states)
         if found is not None:
             module, examples = found
-            # The results that this run has logged are not read and drawn again.
+            # If this attempt has logged the results, they need not be read and drawn again.
             results = self._shown.get(child)
             if results is None or results.version != version:
                 results = self._pages.results(child, states)
@@ -246,7 +247,7 @@ class Mirror(threading.Thread):
                 self._send(child)
 
     def _send(self, child: str) -> None:
-        """Send the points of a child in one request; keep them if that fails."""
+        """Send all waiting points of a child run to the tracker; keep the points if that fails."""
         with self._lock:
             samples = self._samples.take(child)
         if not samples:

@@ -32,7 +32,7 @@ PURPOSES = {
 
 
 def note_table(nodes: Iterable[Node], graph: Graph, results: Results) -> Table:
-    """Return the table of a child run that shows nodes; empty if there is none for its kind."""
+    """Return the table for the child run that shows nodes; empty if child runs of its kind have no table."""
     for node in nodes:
         match node:
             case Forget():

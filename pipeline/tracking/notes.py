@@ -60,7 +60,7 @@ def note_of(
 
 
 def _first_that_fits(notes: Iterable[str]) -> str:
-    """Return the first of ever shorter notes that is short enough for MLflow, or the last."""
+    """Return the first of the notes that is short enough for MLflow, or the last if all are too long."""
     written = ""
     for note in notes:
         written = note.strip() + "\n"

@@ -11,8 +11,9 @@ from pipeline.core.errors import ConfigError
 from pipeline.core.settings.tracking_address import check_driver_installed, check_form
 from pipeline.tracking.tracker import Tracker
 
-# MLflow's own defaults wait four minutes for a server that is down. These give up within 5 s if it refuses
-# the connection and within 30 s if it is silent.
+# Environment variables that are set unless the user has set them. By default MLflow waits four minutes for a
+# server that is down. With these values it gives up within 5 s if the server refuses the connection, and
+# within 30 s if the server is silent.
 MLFLOW_DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
@@ -34,10 +35,10 @@ def open_tracker(
 ) -> Tracker:
     """Return the tracker at uri (see tracking_uri); artifacts above max_artifact_mb are logged by reference.
 
-    store_root is None if the store is no folder of this machine. No server or database is contacted before
-    `begin`, which also creates the database. system_metrics are those of the driver's machine while it runs;
-    MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=false turns them off for all. Raises ConfigError if the address
-    cannot work.
+    store_root is None if the store is not a folder on this machine. No server or database is contacted before
+    `begin`, which also creates the database. system_metrics says whether CPU, memory and GPU of the driver's
+    machine are logged while the run works; MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=false overrides it. Raises
+    ConfigError if the address cannot work.
     """
     address = tracking_uri(uri, store_root=store_root)
     if address is None:
@@ -46,7 +47,7 @@ def open_tracker(
         os.environ.setdefault(variable, value)
     from pipeline.tracking.mlflow.mlflow_tracker import MlflowTracker
 
-    # Something else may have imported MLflow before the variable was set.
+    # If other code imported MLflow before the variable was set, MLflow did not read it.
     logging.getLogger("mlflow").setLevel(os.environ["MLFLOW_LOGGING_LEVEL"])
     return MlflowTracker(
         address,
@@ -60,9 +61,10 @@ def open_tracker(
 def tracking_uri(uri: str | None, *, store_root: Path | None, used_here: bool = True) -> str | None:
     """Return the address that uri stands for, None if tracking is off.
 
-    None means the environment's MLFLOW_TRACKING_URI, and otherwise an SQLite file in the store; "none" turns
-    tracking off. Raises ConfigError if the address can never work, or cannot work on this machine if it is
-    used here. Raises ConfigError if no address is given and the store is no folder.
+    If uri is None, the address is MLFLOW_TRACKING_URI of the environment, or else an SQLite file in the
+    store. The text "none" turns tracking off. Raises ConfigError if no machine can use the address, or if
+    used_here is true and this machine cannot. Also raises it if no address is given and the store is not a
+    folder.
     """
     given = uri or os.environ.get("MLFLOW_TRACKING_URI") or ""
     default = (
@@ -85,9 +87,9 @@ def tracking_uri(uri: str | None, *, store_root: Path | None, used_here: bool = 
 
 
 def _artifact_root(address: str, store_root: Path | None) -> Path:
-    """Return the folder of artifacts if no server takes them.
+    """Return the folder in which artifacts are kept if no server keeps them.
 
-    It is in the store, or beside the database if the store is no folder.
+    The folder is in the store, or beside the database if the store is not a folder.
     """
     beside = Path(address.removeprefix("sqlite:///")).parent if address.startswith("sqlite:///") else Path()
     return (store_root or beside).resolve() / "mlartifacts"

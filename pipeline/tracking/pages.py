@@ -1,4 +1,4 @@
-"""The pages of a run in MLflow, built from the tables of the nodes of each child.
+"""The pages of a run in MLflow; the page of a child run is built from the tables of the nodes that it shows.
 
 The version of a page is a digest of these tables; a page is logged again when its version changes.
 """
@@ -58,7 +58,7 @@ _States = Mapping[str, NodeState]
 class Pages:
     """The MLflow pages of one experiment on one store.
 
-    They read the store when asked, and never write to it.
+    Its methods read the store when they are called, and never write to it.
     """
 
     def __init__(self, graph: Graph, store: Store) -> None:
@@ -68,7 +68,7 @@ class Pages:
         self.titles = {child: run.title for child, run in self.runs.items()}
 
     def opening(self) -> RunDescription:
-        """Return what a tracker is told of the run before it begins."""
+        """Return the description of the run that a tracker needs to begin it."""
         experiment, examples = self.graph.experiment, self.graph.examples
         dataset = DatasetSummary(
             name=plugin_name(experiment.dataset),
@@ -83,8 +83,8 @@ class Pages:
         return RunDescription(
             config_digest=self.graph.digest,
             name=experiment.name,
-            # Without the settings that may change, such as judges: MLflow never changes the parameters of a
-            # run.
+            # MLflow never changes a parameter of a run. So settings that may change between attempts, such as
+            # judges, are left out.
             params=experiment.model_dump(mode="json", exclude=set(BESIDE_IDENTITY)),
             config_yaml=experiment.to_yaml(),
             dataset=dataset,
@@ -121,7 +121,7 @@ class Pages:
         ]
 
     def summary(self, states: _States, *, status: str, links: Mapping[str, str]) -> str:
-        """Return the note of the parent run; states are those of all nodes, empty while it runs."""
+        """Return the note of the parent run; states holds all nodes at the end of a run, none before that."""
         report = next(iter(states_of(states, ReportPage)), None)
         about = self.store.summary(report.table) if report is not None and report.status == "done" else {}
         n_done = sum(state.status == "done" for state in states.values())
@@ -145,9 +145,9 @@ class Pages:
         )
 
     def model(self, child: str, done: _States) -> "tuple[torch.nn.Module, np.ndarray] | None":
-        """Return the first unlearned model of a method that moves weights, and two inputs to try it on.
+        """Return the first unlearned model that a child run shows, and two inputs to try it on.
 
-        None if no model was saved.
+        The result is None if the child run shows no method, or if no unlearned model was saved.
         """
         state = next(
             (done[key] for key in self.children[child] if key in done and _unlearns(done[key].node)), None
@@ -185,5 +185,5 @@ class Pages:
 
 
 def _unlearns(node: Node) -> bool:
-    """Return whether a node holds the models of a method, and not models that a judge made from them."""
+    """Return whether a node holds models as an unlearner made them, not trained further by a judge."""
     return isinstance(node, Unlearn) and not isinstance(node, TrainFurther)

@@ -1,6 +1,7 @@
-"""Curves of a run in progress.
+"""The curves that MLflow shows while a run works.
 
-The parent and each running child get a point every few seconds. Points are kept until MLflow has taken them.
+The parent run, and each child run with running tasks, get a point every few seconds. Points are kept until
+MLflow has received them.
 """
 
 import time
@@ -14,7 +15,8 @@ from pipeline.results.tracked import PARENT, Numbers, Point
 from pipeline.tracking.children import child_of, retrainings_of
 from pipeline.tracking.rate import Pace
 
-# A curve that waits loses every second point at this length; an hour of silence is 720 points.
+# The most points of one child run that wait for MLflow. If there are more, every second one is dropped. With
+# one point every 5 s, 720 points come in one hour.
 MOST_POINTS = 720
 
 
@@ -22,7 +24,7 @@ MOST_POINTS = 720
 class Sample:
     """The metrics of a run at one moment.
 
-    seconds counts from the beginning of this attempt. moment is in seconds since the epoch.
+    seconds is the time since this attempt began. moment is in seconds since the epoch.
     """
 
     seconds: float
@@ -32,7 +34,8 @@ class Sample:
     def point(self, before: float) -> Point:
         """Return the sample as a point of curves.
 
-        Its step is the whole seconds of work, with those of earlier attempts (before).
+        before holds the seconds of earlier attempts. The step is the total in whole seconds, so a resumed run
+        continues its curves.
         """
         return Point(
             step=int(before + self.seconds),
@@ -42,9 +45,9 @@ class Sample:
 
 
 class Samples:
-    """Points that are not sent yet, by child, the longest waiting first; at most MOST_POINTS of each.
+    """Samples that are not sent yet, at most MOST_POINTS for each child run.
 
-    Not safe for threads by itself.
+    The class has no lock of its own; callers from several threads must hold one.
     """
 
     def __init__(self) -> None:
@@ -55,9 +58,10 @@ class Samples:
         return bool(self._waiting)
 
     def add(self, child: str, *samples: Sample) -> None:
-        """Keep samples of child; samples that are given back come before newer ones.
+        """Keep samples of a child run until `take` removes them.
 
-        If there are too many, every second one is dropped.
+        Samples that could not be sent are given back here, and are put before newer ones. If there are more
+        than MOST_POINTS, every second one is dropped.
         """
         waiting = self._waiting.setdefault(child, [])
         is_given_back = bool(waiting) and samples[0].seconds < waiting[0].seconds
@@ -70,9 +74,10 @@ class Samples:
         return self._waiting.pop(child, [])
 
     def next_child(self) -> str | None:
-        """Return the child whose turn it is, None if nothing is kept.
+        """Return the child run whose samples to send next, None if there are no samples.
 
-        Every second turn is the parent's; the other children take turns in the rest.
+        Every second turn is the parent's. The child runs share the other turns; the one that has waited
+        longest is next.
         """
         others = [child for child in self._waiting if child != PARENT]
         is_parents = PARENT in self._waiting and (self._parent_is_next or not others)
@@ -93,13 +98,13 @@ class Sampler:
         self._made: dict[str, int] = {}
 
     def look(self, progress: Progress, spent_before: Mapping[str, float] | None) -> dict[str, Sample]:
-        """Return a sample of the parent, and of each child with running tasks.
+        """Return a sample of the parent, and of each child run with running tasks, by name of the child run.
 
-        spent_before holds core seconds of earlier attempts by node, None while they are not known.
+        spent_before holds the core seconds of earlier attempts by node key, None while they are not known.
         """
         for key in progress.wanted:
-            # Units that were only found in the store, once the parents are known, do not count for the pace.
-            # Some units of the node must have been computed.
+            # Only computed units count for the pace. The number of finished units also grows when units are
+            # found in the store. So an increase counts only once this run has computed units of the node.
             grown = progress.n_done(key) - self._seen.get(key, 0)
             self._made[key] = self._made.get(key, 0) + (
                 grown if key in progress.core_seconds and key in self._seen else 0
@@ -129,10 +134,14 @@ class Sampler:
         progress: Progress,
         spent_before: Mapping[str, float] | None,
     ) -> dict[str, float | int]:
-        """Return the metrics of some nodes below prefix; name is that of their pace."""
+        """Return the metrics of the nodes with these keys; the metrics are named prefix/….
+
+        name identifies the group of nodes, so that its pace continues from the previous call.
+        """
         nodes = [progress.states[key].node for key in keys]
         done = {key: progress.n_done(key) for key in keys}
-        # A group that trains is counted in models, any other in units: members, blocks of points or tables.
+        # If nodes of the group train, only they are counted, in models. Other groups are counted in units,
+        # such as blocks of points.
         training = [node for node in nodes if node.trains] or nodes
         n_done, n_wanted = sum(done[node.key] for node in training), sum(node.n_units for node in training)
         under_way = sum((progress.under_way.get(node.key, 0.0) for node in training), start=0.0)

@@ -1,4 +1,4 @@
-"""The pace of a growing count over the last seconds."""
+"""The pace of a growing count, in units a second."""
 
 from collections import deque
 
@@ -6,24 +6,24 @@ PACE_SECONDS = 30.0
 
 
 class Pace:
-    """Units a second over the last seconds in which the count changed."""
+    """Units a second, averaged over about the last `seconds`."""
 
     def __init__(self, seconds: float = PACE_SECONDS) -> None:
         self._seconds = seconds
         self._marks: deque[tuple[float, float | int]] = deque()
 
     def update(self, now: float, count: float | int) -> float:
-        """Return units a second after count was seen at now, 0 while the pace is not known.
+        """Record that the count is `count` at time now, and return the pace in units a second.
 
-        now is in seconds of any clock.
+        The pace is 0 while it is not known. now is in seconds of any clock.
         """
         if not self._marks or self._marks[-1][1] != count:
             self._marks.append((now, count))
         while len(self._marks) > 2 and now - self._marks[0][0] > self._seconds:
             self._marks.popleft()
         (first, before), (last, after) = self._marks[0], self._marks[-1]
-        # Between two changes the pace stays the same. It falls once the next change takes longer than all of
-        # them did.
+        # The pace does not fall between two changes of the count. It falls if the last change is longer ago
+        # than the time between the first and the last recorded change.
         seconds = max(last - first, now - last)
         return (after - before) / seconds if seconds > 0 else 0.0
 

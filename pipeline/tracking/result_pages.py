@@ -1,4 +1,4 @@
-"""The metrics, tables and figures of each child run, from the tables of its nodes."""
+"""The metrics, tables and figures that each child run shows, computed from the tables of its nodes."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ from pipeline.store.store import Store, TableRef
 from pipeline.tracking.attribution_page import forget_curves
 from pipeline.tracking.compute_cost import some, spent_on
 
-# Accuracies are read from at most this many shards of a population, because each is a file of its own.
+# Accuracies are read from at most this many shards of a population, because each shard is a separate file.
 MOST_SHARDS_READ = 256
 
 
@@ -66,7 +66,7 @@ def result_rows(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> 
 
 
 def forget_results(graph: Graph, store: Store, version: str, states: Mapping[str, NodeState]) -> Results:
-    """Return the ids and labels of each forget set."""
+    """Return a table for each forget set with the ids and class labels of its points."""
     labels, tables = graph.examples.labels, {}
     for state in states.values():
         ids = store.read(state.table)["index"]
@@ -81,9 +81,9 @@ def forget_results(graph: Graph, store: Store, version: str, states: Mapping[str
 
 
 def train_results(store: Store, version: str, states: Mapping[str, NodeState]) -> Results:
-    """Return the number, the accuracy and the cost of the models of each population.
+    """Return the number of models, their accuracy and their cost for each population.
 
-    If a source has only margins, the accuracy is not known.
+    The accuracy is not known if the models come from a source that has only margins.
     """
     rows: list[dict[str, Any]] = []
     for state in states.values():
@@ -121,7 +121,7 @@ def _population(node: Models) -> str:
 
 
 def summary_results(store: Store, version: str, states: Mapping[str, NodeState]) -> Results:
-    """Return the finite numbers in the summaries of tables, for a child without a page of its own kind."""
+    """Return the finite numbers in the summaries of tables, for a child run that no other function covers."""
     metrics = {}
     for state in states.values():
         for name, value in store.summary(state.table).items():
@@ -133,7 +133,10 @@ def summary_results(store: Store, version: str, states: Mapping[str, NodeState])
 def verdict_results(
     graph: Graph, store: Store, version: str, verdict: VerdictNode, done: Mapping[str, NodeState]
 ) -> Results:
-    """Return the verdict of every judge on one method, or on a second group of oracles, on one forget set."""
+    """Return the verdicts of all judges on one method and one forget set.
+
+    verdict is one of the nodes of this pair. Its method may be the floor, a second group of oracles.
+    """
     name, forget_set, experiment = verdict.method, verdict.forget_set, graph.experiment
     states = states_of(done, VerdictNode, forget_set=forget_set, method=name)
     found = {node.judge_label: state for state in states if isinstance(node := state.node, VerdictNode)}
@@ -181,15 +184,15 @@ def verdict_results(
 
 
 def metric_name(label: str, score: Score) -> str:
-    """Return the name of a score in MLflow: statistic, judge and split.
+    """Return the name of a score in MLflow, `statistic_judge_split`.
 
-    If the judge has the name of the statistic, the name stands there once.
+    Equal parts appear once: if the judge's label is the name of the statistic, the name is not repeated.
     """
     return "_".join(dict.fromkeys((score.statistic, label, score.split)))
 
 
 def _points(store: Store, state: NodeState, judged: Judged) -> np.ndarray | None:
-    """Return the first column of a judge's values of points, None if it gives none."""
+    """Return a judge's first value of each point (n_points,), None if it gives no values of points."""
     column = judged.points_column
     return None if column is None else store.read(state.table, [column])[column].astype(np.float64)
 
@@ -214,7 +217,10 @@ def _score_rows(judged: Mapping[str, Judged]) -> list[dict[str, Any]]:
 
 
 def _snapshot_curves(judged: Mapping[str, Judged], spending: Spending) -> dict[str, dict[int, float]]:
-    """Return every score of every snapshot; the step is the number of samples that each model had used."""
+    """Return the scores and costs of all snapshots as curves, {metric: {step: value}}.
+
+    The step is the number of samples that each model had used for gradients at the snapshot.
+    """
     curves: dict[str, dict[int, float]] = {}
     for label, one in judged.items():
         for snapshot in one.snapshots:
@@ -226,9 +232,9 @@ def _snapshot_curves(judged: Mapping[str, Judged], spending: Spending) -> dict[s
 
 
 def _snapshot_tables(judged: Mapping[str, Judged], spending: Spending) -> dict[str, list[dict[str, Any]]]:
-    """Return a table with a row for each snapshot: its cost and the headline of each judge by split.
+    """Return a table with a row for each snapshot: its cost, and the main scores of each judge by split.
 
-    Without snapshots there is no table.
+    The result is empty if there are no snapshots.
     """
     rows: dict[int, dict[str, Any]] = {}
     for label, one in judged.items():
@@ -241,7 +247,10 @@ def _snapshot_tables(judged: Mapping[str, Judged], spending: Spending) -> dict[s
 
 
 def _point_rows(points: Mapping[str, np.ndarray], ids: np.ndarray) -> list[dict[str, Any]]:
-    """Return a row for each forgotten point with the values of all judges, highest of the first on top."""
+    """Return a row for each forgotten point with the values of all judges.
+
+    The rows are sorted by the values of the first judge, highest first.
+    """
     if not points:
         return []
     first = next(iter(points.values()))
@@ -267,7 +276,7 @@ def _drawn(judge: Judge, judged: Judged, points: Mapping[str, np.ndarray]) -> by
 
 
 def report_results(graph: Graph, store: Store, version: str, done: Mapping[str, NodeState]) -> Results:
-    """Return the results of the whole experiment: the headline of every judge, the page and its figures."""
+    """Return the results of the whole experiment: main scores of every judge, report page and its figures."""
     results, state = results_of(graph, store, done), done[graph.get(ReportPage).key]
     headlines = {
         (result.forget_set, result.unlearner): {
@@ -301,7 +310,7 @@ def report_results(graph: Graph, store: Store, version: str, done: Mapping[str, 
 
 
 def figures_of(store: Store, state: NodeState) -> dict[str, bytes]:
-    """Return the figures beside a page, as PNG by name."""
+    """Return the figures that are stored with the report page, as bytes of PNG by name."""
     folder, shard = state.table.folder, state.pieces[0].shard
     return {
         name.removesuffix(".png"): store.read_blob(folder, shard, name)
@@ -311,9 +320,9 @@ def figures_of(store: Store, state: NodeState) -> dict[str, bytes]:
 
 
 def manifest(store: Store, states: Mapping[str, NodeState]) -> bytes:
-    """Return the places of the tables behind a child run, as JSON.
+    """Return the addresses and digests of the tables that a child run shows, as JSON.
 
-    The store keeps the tables, and MLflow points to them.
+    The tables stay in the store, so MLflow only refers to them.
     """
     tables = {
         key: {"uri": f"{store.uri}/{state.folder}", "digest": state.table.digest}

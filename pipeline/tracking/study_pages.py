@@ -1,4 +1,4 @@
-"""The results of the studies of an experiment."""
+"""The finished tables and the results of the studies of an experiment."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from pipeline.studies.base import Finished
 
 
 def finished(states: Mapping[str, NodeState], label: str | None = None) -> Finished:
-    """Return the finished tables of the study with this label, or of all studies without a label."""
+    """Return the finished tables of the study with this label, or of all studies if label is None."""
     found = {}
     for key, state in states.items():
         node = state.node
@@ -21,7 +21,7 @@ def finished(states: Mapping[str, NodeState], label: str | None = None) -> Finis
 
 
 def study_results(graph: Graph, store: Store, states: Mapping[str, NodeState]) -> dict[str, Any]:
-    """Return the results of each study of an experiment by label, or the error if its code fails."""
+    """Return the results of each study by its label, or `{"error": message}` if a study raises an error."""
     found: dict[str, Any] = {}
     for label, study in graph.experiment.all_studies().items():
         try:

@@ -1,6 +1,6 @@
 """The interface of trackers, which show a run while it works.
 
-The store is the truth. A tracker is a view that only the driver writes, and it may catch up later.
+The store is the truth. A tracker is a view that only the driver writes. It may lag behind the store.
 """
 
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ class Tracker:
     There is never a run for each model. Every method may raise TrackingError. Nothing is lost then: call
     `begin` again, at once or in the next run, and log whatever is missing.
 
-    This class itself is the tracker that shows nothing. Trackers that do override all its methods.
+    This class itself is the tracker that shows nothing. A tracker that shows something overrides all methods.
     """
 
-    # Whether the tracker shows anything; if not, callers draw no figures for it.
+    # Whether the tracker shows anything. If not, callers prepare nothing for it.
     enabled: ClassVar[bool] = False
 
     def begin(self, about: RunDescription) -> str:
@@ -36,7 +36,7 @@ class Tracker:
         return ""
 
     def last(self, metric: str) -> float:
-        """Return the last value of a metric of the parent when it was reopened, 0 if there was none.
+        """Return the value that a metric of the parent run had before this attempt, 0 if it had none.
 
         Sends no request.
         """
@@ -49,14 +49,14 @@ class Tracker:
         """
 
     def logged_version(self, child: str) -> str | None:
-        """Return the version of the results that child shows, None if they were never logged completely.
+        """Return the version of the results that child shows, None if it shows no complete results.
 
         Sends no request.
         """
         return None
 
     def log(self, child: str, results: Results) -> None:
-        """Show results in child and end it as finished; PARENT stays open until `end`."""
+        """Show results in child and end that run as finished; PARENT stays open until `end`."""
 
     def has_model(self, child: str, version: str) -> bool:
         """Return whether the model of these results was logged completely; sends no request."""
@@ -65,10 +65,10 @@ class Tracker:
     def log_model(
         self, child: str, results: Results, *, name: str, module: "torch.nn.Module", input_example: np.ndarray
     ) -> None:
-        """Log a model that loads without our code.
+        """Log module as a model that loads without this package.
 
-        The metrics of results, which were logged before, are attached to it too. input_example (n, ...) holds
-        at least two inputs, because a batch of one would fix the batch size.
+        results are those that child shows already; their metrics are attached to the model too. input_example
+        (n, ...) holds at least two inputs, because a batch of one would fix the batch size at one.
         """
 
     def address(self, child: str) -> str:

@@ -1,7 +1,8 @@
 """Settings with a neutral value, which reproduces the behaviour from before the setting existed.
 
-An identity leaves out a setting at its neutral value, so a new setting changes no existing identity. The
-default may change later: a config that relied on the old default then gets another identity, as it should.
+An identity is the part of the settings that fingerprints hold (see pipeline.core.registry.identity). It
+leaves out a setting at its neutral value, so a new setting changes no existing identity. The default may
+change later. A config that relied on the old default then gets another identity, because its results change.
 """
 
 from dataclasses import dataclass
@@ -15,15 +16,16 @@ from pydantic.fields import FieldInfo
 class Neutral:
     """The neutral value of a setting, as it appears in an identity.
 
-    It consists of null, truth values, numbers, text, lists and mappings. A setting with in_identity=False
-    changes no result, so no identity holds it, whatever its value.
+    value consists of null, truth values, numbers, text, lists and mappings. A setting with in_identity=False
+    changes no result, so every identity leaves it out.
     """
 
     value: Any
     in_identity: bool = True
 
 
-# Means that the default is the neutral value; None can be a default itself.
+# Marks that no default is given, so the default is the neutral value. None cannot mark this,
+# because None can be a default itself.
 SAME = object()
 
 
@@ -31,9 +33,10 @@ def setting(*, neutral: Any, default: Any = SAME, in_identity: bool = True, **co
     """Return the declaration of a setting that has a default.
 
     neutral is written as in an identity: `{}` for a group of settings that are all neutral, `{"name":
-    "digits"}` for a plug-in with neutral settings. It is declared once and never changed. default is the
-    neutral value unless it is given; it may change later. constraints are those of pydantic.Field, such as ge
-    and le. in_identity=False is for a setting that changes no result, only what is kept.
+    "digits"}` for a plug-in with neutral settings. Never change it once it is declared. default is the
+    neutral value unless another is given; a later version may change it. constraints are those of
+    pydantic.Field, such as ge and le. in_identity=False is for a setting that changes no result, such as one
+    that decides whether trained weights are kept.
     """
     declared: FieldInfo = Field(default=neutral if default is SAME else default, **constraints)
     declared.metadata.append(Neutral(neutral, in_identity))

@@ -1,6 +1,6 @@
 """Finds paths among settings, and makes them absolute for workers.
 
-A setting is a path if its value is a pathlib.Path; text that happens to name a file is text.
+A setting is a path if its value is a pathlib.Path. Text that happens to name a file is not a path.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ def parts_of(value: Any) -> list[Any]:
         return [getattr(value, field.name) for field in dataclasses.fields(value)]
     if isinstance(value, Mapping):
         return list(value.values())
-    # The order of a set differs between processes.
+    # A set is sorted, because its order differs between processes.
     return (
         sorted(value, key=str)
         if isinstance(value, Set)
@@ -92,5 +92,5 @@ def _absolute(value: Any) -> Any:
         )
     if isinstance(value, Mapping):
         return {key: _absolute(part) for key, part in value.items()}
-    # A named tuple takes its parts one by one.
+    # The constructor of a named tuple takes each part as an argument of its own; `_make` takes an iterable.
     return getattr(value, "_make", type(value))(map(_absolute, value))

@@ -1,4 +1,7 @@
-"""Makes plug-ins fields of a config, by name or by label, with a schema of all choices."""
+"""Lets plug-ins be fields of a config, with a JSON schema that lists all choices.
+
+A field holds one plug-in, given by its name or its settings, or a mapping of labels to plug-ins.
+"""
 
 import difflib
 import re
@@ -16,7 +19,10 @@ LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 def builder(table: PluginTable[Any]) -> Callable[[Any], Plugin]:
-    """Return a function that makes a plug-in of a table from its name or settings; it raises SettingError."""
+    """Return a function that builds a plug-in of table from a name or from settings.
+
+    The function returns a plug-in unchanged. It raises SettingError if the plug-in cannot be built.
+    """
 
     def build(value: Any) -> Plugin:
         if isinstance(value, table.base):
@@ -63,7 +69,7 @@ def _check_label(kind: str, label: Any) -> None:
 
 
 def _nearest(table: PluginTable[Any], label: str) -> str:
-    """Return a suggestion for a label whose settings name no plug-in; empty if no name is near."""
+    """Return a suggestion for a label whose settings name no plug-in; empty if no known name is similar."""
     near = difflib.get_close_matches(label, table.names(), n=1)
     return f". Did you mean `{label}: {{name: {near[0]}}}`?" if near else ""
 
@@ -82,7 +88,7 @@ def _schema(table: PluginTable[Any]) -> dict[str, Any]:
 def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
     """Return a plug-in's schema with every reference replaced by its definition.
 
-    In the schema of the whole config the references would lead nowhere.
+    The schema of the whole config does not hold the definitions, so references to them would be invalid.
     """
     if isinstance(schema, list):
         return [_inlined(item, definitions) for item in schema]
@@ -99,10 +105,7 @@ def plugin(table: PluginTable[Any]) -> tuple[BeforeValidator, PlainSerializer, W
 
 
 def maybe(table: PluginTable[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
-    """Return the pydantic annotations (validator, serialiser, JSON schema) of a field.
-
-    The value of the field is one plug-in or null.
-    """
+    """Return the same annotations as `plugin`, for a field whose value is one plug-in or null."""
     build = builder(table)
     schema = {"anyOf": [_schema(table), {"type": "null"}]}
     return (
@@ -113,10 +116,7 @@ def maybe(table: PluginTable[Any]) -> tuple[BeforeValidator, PlainSerializer, Wi
 
 
 def plugins(table: PluginTable[Any]) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
-    """Return the pydantic annotations (validator, serialiser, JSON schema) of a field.
-
-    The value of the field maps labels to plug-ins.
-    """
+    """Return the same annotations as `plugin`, for a field whose value maps labels to plug-ins."""
     every = PlainSerializer(lambda value: {label: describe(plugin) for label, plugin in value.items()})
     return (
         BeforeValidator(_labelled(table)),

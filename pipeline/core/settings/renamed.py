@@ -4,9 +4,9 @@ import warnings
 
 
 class RenamedWarning(FutureWarning):
-    """A setting is accepted under an old name; the message gives the new one.
+    """A setting is accepted under an old name; the message gives the new name.
 
-    The command line shows it once, as a notice.
+    The command line shows each message once, as a notice.
     """
 
 

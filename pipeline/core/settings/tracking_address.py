@@ -1,4 +1,4 @@
-"""Checks of MLflow addresses before anything is computed; MLflow itself is not imported for them."""
+"""Checks MLflow addresses before anything is computed, without importing MLflow."""
 
 import importlib.metadata
 import os
@@ -12,15 +12,18 @@ from pipeline.core.settings.validation_errors import did_you_mean
 
 SERVERS, DATABASES = ("http", "https"), ("sqlite", "postgresql", "mysql", "mssql")
 DATABRICKS = ("databricks", "databricks-uc", "uc")
-# Packages of database drivers whose name differs from that of their module.
+# The package to install for the module of a database driver, where the two names differ.
 PACKAGES = {"psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 EXPECTED = "expected a server (http://HOST:PORT), a database (sqlite:////absolute/path/mlflow.db) or none"
-# MLflow's own limit.
+# MLflow's limit for the name of an experiment, in characters.
 _LONGEST_NAME = 500
 
 
 def check_form(uri: str) -> None:
-    """Raise ConfigError unless MLflow knows this kind of address; the result is the same on every machine."""
+    """Raise ConfigError unless MLflow accepts an address of this form.
+
+    No driver or server is looked for, so an address that only another machine will use can be checked too.
+    """
     shown = f"tracking URI {masked(uri)!r}"
     if uri.lower() == "none" or uri in DATABRICKS:
         return
@@ -43,9 +46,10 @@ def check_form(uri: str) -> None:
 
 
 def check_driver_installed(uri: str, *, store_root: Path | None) -> None:
-    """Raise ConfigError if this machine cannot use an address of a valid form.
+    """Raise ConfigError if this machine cannot use an address that check_form accepts.
 
-    A driver, a folder or a Databricks workspace may be missing.
+    The driver of a database, the folder of an SQLite file or a Databricks workspace may be missing. The
+    folder may be store_root, because a run creates its store.
     """
     kind = uri.partition("://")[0].partition("+")[0]
     if kind in DATABASES and kind != "sqlite":
@@ -64,9 +68,9 @@ def check_driver_installed(uri: str, *, store_root: Path | None) -> None:
 
 
 def is_in_store(address: str) -> bool:
-    """Return whether the artifacts of an address are kept in the store.
+    """Return whether MLflow at this address keeps its artifacts in the store.
 
-    A server chooses its own place for them.
+    A tracking server chooses another place for artifacts.
     """
     return not address.startswith(("http", "databricks"))
 
@@ -135,7 +139,7 @@ def _check_host(shown: str, uri: str, kind: str) -> None:
 def _check_driver(uri: str) -> None:
     """Raise ConfigError unless the database driver of uri is installed.
 
-    MLflow uses SQLAlchemy for databases, so SQLAlchemy looks for the driver.
+    SQLAlchemy looks for the driver, because MLflow opens databases with SQLAlchemy.
     """
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError

@@ -1,6 +1,6 @@
 """Checks whether a value fits a type hint, and describes values and hints in words for users.
 
-For an array, only the type of the container is checked.
+Any NumPy array fits a hint of an array: its dtype and shape are not checked.
 """
 
 import inspect
@@ -11,8 +11,8 @@ from typing import Any, Union, get_args, get_origin
 
 import numpy as np
 
-# Accepted in place of a type: NumPy's own numbers and truth values, sets for frozen sets, and tuples for
-# lists.
+# Types that are accepted in place of the declared one: NumPy's integers and truth values for Python's, any
+# set for a frozen set, a tuple for a list, and any mapping for a dict.
 STAND_INS: Mapping[type, Any] = {
     int: numbers.Integral,
     bool: (bool, np.bool_),

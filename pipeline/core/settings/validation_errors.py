@@ -16,8 +16,8 @@ from pipeline.core.hidden_passwords import masked
 
 # Longer values are cut, so that messages stay readable.
 _MOST_SHOWN = 80
-# A default that is made from other settings cannot be made if one of these is refused. The refused setting is
-# reported as its own problem.
+# Pydantic's name for this error: a default is computed from other settings, and one of them was refused. The
+# error is not reported, because the refused setting is reported already.
 UNMADE_DEFAULT = "default_factory_not_called"
 _LOOKS_LIKE_NUMBER = re.compile(r"[-+]?[0-9][0-9_.,:]*(?:[eE][-+]?[0-9]+)?|[-+]?0[xob][0-9a-fA-F_]+")
 _LOOKS_LIKE_TRUTH = ("yes", "no", "on", "off", "y", "n", "true", "false")
@@ -46,11 +46,10 @@ _EXPECTED: Mapping[str, str] = {
 
 
 def explain(error: ValidationError, *, at: str | Callable[[str], str], model: type[BaseModel]) -> str:
-    """Return one line for each problem in reading `model`.
+    """Return one line for each problem that pydantic found with the settings of a model.
 
-    A line gives the place, the value, the expectation and the nearest known key.
-
-    at names the source of the settings, or maps the dotted place of a setting to it.
+    A line gives the source of the setting, its place, its value, the expectation and the nearest known key.
+    at is the source, such as a file, or a function that returns the source for the dotted place of a setting.
     """
     lines = []
     for problem in problems(error, model=model):
@@ -61,17 +60,17 @@ def explain(error: ValidationError, *, at: str | Callable[[str], str], model: ty
 
 
 def problems(error: ValidationError, *, model: type[BaseModel]) -> tuple[SettingProblem, ...]:
-    """Return the problems with settings of a model, each mistake once."""
+    """Return the problems that pydantic found with the settings of a model, each mistake once."""
     refused = error.errors()
     own = [problem for problem in refused if not _follows(problem, refused)]
     return tuple(found for problem in own for found in _problems_of(problem, model))
 
 
 def _follows(problem: ErrorDetails, refused: Sequence[ErrorDetails]) -> bool:
-    """Return whether a problem follows from another.
+    """Return whether a problem is only a consequence of another one.
 
-    Examples are a default that cannot be made, or a list that is too short because entries of it were
-    refused.
+    Examples are a default that cannot be computed from a refused setting, and a list that is too short
+    because some of its entries were refused.
     """
     place = problem["loc"]
     lacks_refused = any(place == other["loc"][: len(place)] != other["loc"] for other in refused)
@@ -80,7 +79,7 @@ def _follows(problem: ErrorDetails, refused: Sequence[ErrorDetails]) -> bool:
 
 def _problems_of(problem: ErrorDetails, model: type[BaseModel]) -> Iterator[SettingProblem]:
     kind, value = problem["type"], problem["input"]
-    # Pydantic adds this mark after a key that is refused.
+    # Pydantic adds `[key]` to the place if the key of a mapping is refused, and not its value.
     place = tuple(part for part in problem["loc"] if part != "[key]")
     refusal = problem.get("ctx", {}).get("error")
     if isinstance(refusal, SettingError):
@@ -106,7 +105,8 @@ def _problems_of(problem: ErrorDetails, model: type[BaseModel]) -> Iterator[Sett
             place, f"expected {expected}, got {shown(value)}{_hint(kind, value)}{near and f'.{near}'}"
         )
     else:
-        # A rule on several settings names them in its message; showing the whole group would hide them.
+        # A rule on several settings names them in its message. The values of the whole group would distract
+        # from them, so they are not shown.
         got = "" if isinstance(value, Mapping | BaseModel) else f" (got {shown(value)})"
         yield SettingProblem(place, problem["msg"].removeprefix("Value error, ") + got)
 

@@ -1,7 +1,7 @@
-"""Reads and writes YAML by the core schema of YAML 1.2, the same for config files and for `--set`.
+"""Reads and writes YAML by the core schema of YAML 1.2, for config files and for `--set`.
 
-PyYAML follows YAML 1.1, where 00017 is 15, 1:30 is 90, `on` is true and 5e-4 is text. Source: YAML 1.2.2,
-section 10.3 (without hexadecimal and octal numbers).
+PyYAML alone follows YAML 1.1, where 00017 is 15, 1:30 is 90, `on` is true and 5e-4 is text. Source: YAML
+1.2.2, section 10.3. Hexadecimal and octal numbers are not accepted as numbers.
 """
 
 import re
@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-# A config nests about six levels deep and holds a few hundred values. A text beyond these bounds is a
-# mistake, or an attempt to exhaust the memory.
+# Limits for the nesting and the number of values. A config has about six levels and a few hundred values, so
+# a text beyond these limits is a mistake, or an attempt to exhaust the memory.
 DEEPEST, MOST_VALUES = 40, 200_000
 
 _PREFIX = "tag:yaml.org,2002:"
@@ -20,18 +20,21 @@ _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(
     r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
 )
-# The plain scalars that are not text. The order matters, because an integer also has the form of a float.
+# The forms of values without quotes that are not text. The order matters, because an integer also has the
+# form of a float.
 _FORMS = {"null": _NULL, "bool": _BOOL, "int": _INT, "float": _FLOAT}
 _MOST_DIGITS = 400
 
 
 class Yaml12Loader(yaml.SafeLoader):
-    """Loads YAML with the scalars of YAML 1.2.
+    """Loads YAML in which numbers, truth values, null and text have the forms of YAML 1.2.
 
-    A number is decimal, and `true` and `false` are the only truth values. Anything that is not surely a
-    number, a truth value or null is text, and the settings refuse it if they expect something else.
+    A number is decimal. The only truth values are `true` and `false`, also written True, TRUE, False or
+    FALSE. Any other value without quotes is text, which a setting refuses if it expects another type.
 
-    Raises yaml.YAMLError on repeated keys, keys that are not text, other tags, and excessive nesting.
+    Raises yaml.YAMLError if lists and mappings are nested more than 40 levels deep. Also raises it on a tag
+    (a type written before a value) for anything but text, a number, a truth value, null, a list or a mapping.
+    Refused tags are, for example, `!!python/name:os.system`, `!!set` and `!mine`.
     """
 
     _depth = 0
@@ -47,9 +50,10 @@ class Yaml12Loader(yaml.SafeLoader):
             self._depth -= 1
 
     def construct_number(self, node: yaml.ScalarNode) -> int | float | bool | None:
-        """Return a null, truth value or number.
+        """Return the null, truth value or number that a node holds.
 
-        Raises yaml.YAMLError if a tag such as !!int stands before other text.
+        Raises yaml.YAMLError if the text does not have the form of its tag, such as `!!int yes`, or if it has
+        more than 400 characters.
         """
         kind, text = node.tag.removeprefix(_PREFIX), node.value
         if not _FORMS[kind].fullmatch(text):
@@ -67,8 +71,8 @@ class Yaml12Loader(yaml.SafeLoader):
         )
 
 
-# Nothing else of YAML 1.1 remains: every plain scalar without one of these forms is text, and every other tag
-# is refused.
+# PyYAML's own rules of YAML 1.1 are removed: a value without quotes that has none of the forms above is text,
+# and every tag except those listed here and below is refused.
 Yaml12Loader.yaml_implicit_resolvers = {}
 Yaml12Loader.yaml_constructors = {
     tag: yaml.SafeLoader.yaml_constructors[tag]
@@ -77,7 +81,7 @@ Yaml12Loader.yaml_constructors = {
 for _kind, _form in _FORMS.items():
     Yaml12Loader.add_implicit_resolver(f"{_PREFIX}{_kind}", re.compile(rf"(?:{_form.pattern})\Z"), None)
     Yaml12Loader.add_constructor(f"{_PREFIX}{_kind}", Yaml12Loader.construct_number)
-# As a key, << merges the settings of another mapping. Anywhere else it is text.
+# As a key, `<<` merges the settings of another mapping into this one. Anywhere else `<<` is text.
 Yaml12Loader.add_implicit_resolver(f"{_PREFIX}merge", re.compile(r"<<\Z"), ["<"])
 Yaml12Loader.yaml_constructors[f"{_PREFIX}merge"] = Yaml12Loader.yaml_constructors[f"{_PREFIX}str"]
 
@@ -85,11 +89,11 @@ Yaml12Loader.yaml_constructors[f"{_PREFIX}merge"] = Yaml12Loader.yaml_constructo
 class Yaml12Dumper(yaml.SafeDumper):
     """Writes YAML that Yaml12Loader reads back.
 
-    It also quotes text that only YAML 1.2 takes for a number, such as 5e-4.
+    Text that YAML 1.2 takes for a number and YAML 1.1 does not, such as 5e-4, is quoted as well.
     """
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Return True: equal parts are written out in full, so that the text contains no anchors."""
+        """Return True, so that a repeated part is written out each time, without anchors and aliases."""
         return True
 
 
@@ -100,9 +104,10 @@ for _kind, _form in _FORMS.items():
 def load(text: str) -> Any:
     """Return the content of a YAML text.
 
-    Mappings have text as keys; other values are lists, text, numbers, truth values and None. Raises
-    yaml.YAMLError, whose message is one line, if it is not YAML, holds several documents, repeats a key, or
-    refers to itself.
+    The content consists of mappings with text as keys, lists, text, numbers, truth values and None. Raises
+    yaml.YAMLError, with a message of one line, if the text is not YAML or holds several documents. The same
+    error means that a key is repeated or is not text, a tag is refused, a part contains itself, or DEEPEST or
+    MOST_VALUES is exceeded.
     """
     try:
         loader = Yaml12Loader(text)
@@ -121,9 +126,10 @@ def dump(value: Any) -> str:
 
 
 def _count(node: yaml.Node, depth: int, n_before: int) -> int:
-    """Return n_before plus the number of values in node with its aliases written out.
+    """Return n_before plus the number of values in node, where each alias counts like the part it repeats.
 
-    Raises yaml.YAMLError if there are too many values, nesting is too deep, or a key is not allowed.
+    depth is the level at which node is nested. Raises yaml.YAMLError if there are more than MOST_VALUES
+    values or more than DEEPEST levels, or if _check_keys refuses a key.
     """
     n_values = n_before + 1
     if depth > DEEPEST or n_values > MOST_VALUES:
@@ -145,9 +151,9 @@ def _count(node: yaml.Node, depth: int, n_before: int) -> int:
 
 
 def _check_keys(node: yaml.MappingNode) -> None:
-    """Raise yaml.YAMLError on a key that is no text or occurs twice.
+    """Raise yaml.YAMLError on a key that is not text or occurs twice.
 
-    This runs before << merges the keys of another mapping.
+    The check runs before `<<` merges another mapping, because a key may then replace a merged one.
     """
     seen: set[str] = set()
     for key, _ in node.value:

@@ -1,6 +1,7 @@
 """Writes results as files in the forms that MLflow's UI can show.
 
-Content that is too large is replaced by a reference, so that no upload stalls a run.
+Content that is too large is replaced by a small JSON file with its address, size and digest. So no upload
+takes long.
 """
 
 import csv
@@ -59,7 +60,7 @@ def table_json(rows: _Rows) -> str:
 
 
 def _write(folder: Path, name: str, content: bytes | Path, max_bytes: int) -> bool:
-    """Write content, or a reference to it if it is too large; return whether the content was written."""
+    """Write content, or a reference to it if it exceeds max_bytes; return whether content was written."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     n_bytes = content.stat().st_size if isinstance(content, Path) else len(content)

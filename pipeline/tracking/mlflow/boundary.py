@@ -1,4 +1,4 @@
-"""The boundary to MLflow: errors of MLflow become TrackingError, errors of our own code stay as they are."""
+"""The boundary to MLflow: errors of MLflow become TrackingErrors; errors of this package stay unchanged."""
 
 import re
 import traceback
@@ -10,10 +10,10 @@ from pipeline.core.errors import TrackingError
 
 @dataclass(frozen=True)
 class Boundary:
-    """Turns every error raised inside MLflow, and every OSError, into TrackingError.
+    """A context that turns every error raised inside MLflow, and every OSError, into a TrackingError.
 
-    Errors of our own code pass. The traceback decides, not the class of the error, because artifact stores,
-    databases and torch's export raise classes of their own.
+    Other errors stay unchanged. An error is MLflow's if its traceback passes through MLflow. The class of the
+    error cannot decide, because artifact stores, databases and torch's export raise classes of their own.
     """
 
     uri: str

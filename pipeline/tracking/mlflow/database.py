@@ -15,9 +15,9 @@ SQLITE = "sqlite:///"
 def create_database(uri: str) -> None:
     """Create the SQLite database at uri with all of MLflow's tables, unless it exists.
 
-    Any other address is left alone. MLflow needs about two seconds to create the tables, and it can never
-    open a database whose creation was interrupted. So the tables are created in a file with another name,
-    which then gets the final name. Raises the errors of MLflow, and OSError.
+    Any other address is ignored. MLflow needs about two seconds to create the tables, and it can never open a
+    database whose creation was interrupted. So the tables are created in a file with another name, which is
+    renamed when it is complete. Raises the errors of MLflow, and OSError.
     """
     if not uri.startswith(SQLITE):
         return
@@ -33,7 +33,7 @@ def create_database(uri: str) -> None:
 
 
 def _publish(unfinished: Path, path: Path) -> None:
-    """Give a finished database its name; keep one that another process made meanwhile."""
+    """Give a finished database its name; if another process has made one meanwhile, keep that one."""
     try:
         os.link(unfinished, path)
     except FileExistsError:

@@ -1,4 +1,7 @@
-"""Our values as entities of MLflow: accepted names, text within the limits, finite numbers."""
+"""Converts values to MLflow's entities: metrics, parameters, tags and data sets.
+
+Names are made acceptable, long text is cut, and numbers that are not finite are left out.
+"""
 
 import json
 import math
@@ -22,9 +25,10 @@ CONTEXT_TAGS = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlfl
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return nested settings as flat parameters.
+    """Return nested settings as flat parameters of MLflow.
 
-    Keys are a.b.c. Strings stay as they are. Everything else is JSON, which is also how YAML would write it.
+    The keys of a nested setting are joined with dots, such as `recipe.epochs`. Text stays as it is, cut to
+    MAX_PARAM characters. Any other value becomes JSON.
     """
     flat: dict[str, str] = {}
     for key, value in settings.items():
@@ -38,9 +42,9 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def accepted_name(name: str) -> str:
-    """Return name with every character that MLflow forbids in metrics and parameters replaced.
+    """Return name with `_` for every character that MLflow forbids in metrics and parameters.
 
-    Names contain labels, which users choose.
+    Names contain labels that users choose. The name is cut to MAX_NAME characters.
     """
     return re.sub(r"[^\w\-. :/]", "_", name)[:MAX_NAME]
 
@@ -50,7 +54,7 @@ def metric_entities(
 ) -> list[Metric]:
     """Return the finite values as metrics; moment is in seconds since the epoch, now by default.
 
-    A NaN would break the curves and the sorting of the UI.
+    Other values are left out, because a NaN would break the curves and the sorting of the UI.
     """
     now = int(1000 * (time.time() if moment is None else moment))
     return [
@@ -71,10 +75,11 @@ def tag_entities(values: Mapping[str, str]) -> list[RunTag]:
 
 
 def result_tags(results: Results, *, tables: list[str], logged_params: Mapping[str, str]) -> dict[str, str]:
-    """Return the tags of results.
+    """Return the tags that a run gets from results.
 
-    They are the tags and the note of the results, the list of tables that the UI shows, parameters that
-    differ from the logged ones, which MLflow refuses to change, and the names of metrics that are not finite.
+    They hold the tags and the note of results, the tables that the UI shows, and the names of metrics that
+    are not finite. They also hold the parameters that differ from the logged ones, because MLflow refuses to
+    change a parameter.
     """
     shown = json.dumps([{"path": path, "type": "table"} for path in tables])
     changed = {
@@ -109,7 +114,7 @@ def context_tags() -> dict[str, str]:
 
 
 def dataset_inputs(summary: DatasetSummary) -> list[DatasetInput]:
-    """Return the data set for MLflow's UI: name, digest, schema, and the counts of the split."""
+    """Return the data set for MLflow's UI: name, digest, schema, and the counts of points and classes."""
     described = from_numpy(
         summary.inputs, targets=summary.labels, name=summary.name, digest=summary.digest
     ).to_dict()

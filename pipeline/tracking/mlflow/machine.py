@@ -1,6 +1,6 @@
-"""System metrics of the driver's machine while it runs: CPU, memory, disk, network and GPU.
+"""Logs system metrics of the driver's machine while a run works: CPU, memory, disk, network and GPU.
 
-MLflow samples them in its own thread.
+A thread of MLflow takes the samples.
 """
 
 import importlib.util
@@ -12,9 +12,10 @@ SWITCH = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"
 
 
 class MachineMonitor:
-    """Writes system metrics to a run, one request every 10 s.
+    """Logs system metrics to a run, with one request every 10 s.
 
-    MLflow's thread ends by itself when the server does not answer; call start again in this case.
+    Nothing is logged if the user has turned system metrics off or psutil is not installed. MLflow's thread
+    ends when the server does not answer; call start again then.
     """
 
     def __init__(self, uri: str, *, is_wanted: bool) -> None:
@@ -26,14 +27,14 @@ class MachineMonitor:
         self._monitor: SystemMetricsMonitor | None = None
 
     def start(self, run_id: str, *, resume: bool) -> None:
-        """Start, or start again; with resume the curves of the run continue."""
+        """Start logging, or start it again; if resume is true, the curves of the run continue."""
         self.stop()
         if self._is_wanted:
             self._monitor = SystemMetricsMonitor(run_id, resume_logging=resume, tracking_uri=self._uri)
             self._monitor.start()
 
     def stop(self) -> None:
-        """Stop if it runs; the last samples are sent."""
+        """Stop logging if it was started; the last samples are sent first."""
         if self._monitor is not None:
             self._monitor.finish()
             self._monitor = None

@@ -1,6 +1,7 @@
 """The tracker that writes to MLflow.
 
-It uses the client with explicit run ids, so that no global state of MLflow changes.
+It calls MlflowClient with explicit run ids, so that no global state of MLflow, such as the active run,
+changes.
 """
 
 import tempfile
@@ -81,7 +82,7 @@ class MlflowTracker(Tracker):
         with self._boundary, self._announced():
             create_database(self._uri)
             self._client, self._titles = MlflowClient(self._uri), about.titles
-            # A server decides itself where it keeps artifacts.
+            # A tracking server decides where it keeps artifacts.
             root = self._artifact_root if is_in_store(self._uri) else None
             self._experiment_id = find_or_create_experiment(self._client, self._experiment, root)
             parent = find_parent(self._client, self._experiment_id, about.config_digest)
@@ -90,7 +91,8 @@ class MlflowTracker(Tracker):
                     self._experiment_id, run_name=about.name, tags={CONFIG_TAG: about.config_digest}
                 )
             self._parent_id = parent.info.run_id
-            # The attempt is counted last: a run that was killed before this point is described again.
+            # The attempt is counted only after the run is described. So if the process is killed before that,
+            # the next attempt describes the run again.
             n_attempts = int(parent.data.tags.get(ATTEMPT_TAG, 0))
             if n_attempts == 0:
                 describe_run(self._client, self._parent_id, about)
@@ -110,9 +112,9 @@ class MlflowTracker(Tracker):
         return self._parent_id
 
     def _announced(self) -> AbstractContextManager[None]:
-        """Announce early that a server is silent; its own requests take half a minute to fail.
+        """Warn after a few seconds if a server is silent; a request fails only after half a minute.
 
-        An SQLite database is a file and needs no announcement.
+        An SQLite database is a file, so there is no server to wait for.
         """
         if self._uri.startswith("sqlite"):
             return nullcontext()
@@ -163,7 +165,7 @@ class MlflowTracker(Tracker):
                 tags=tag_entities(tags),
             )
             self._log_metrics(run, curves)
-            # The version is written last and alone: it exists only if everything else was written.
+            # The version is written last and alone, so that it exists only if everything else was written.
             self._client.set_tag(run.run_id, VERSION_TAG, results.version)
             run.params |= params
             run.tags |= {**tags, VERSION_TAG: results.version}
@@ -223,8 +225,8 @@ class MlflowTracker(Tracker):
             for child in sorted(self._runs, reverse=True):
                 if self._runs[child].status == "RUNNING":
                     self._close(self._runs[child], status)
-        # This comes last, and not after a failure: joining the monitor's thread would wait again for a server
-        # that is down. The thread is a daemon.
+        # The monitor is stopped last, and not if the block above failed. Stopping waits for the monitor's
+        # thread, which would wait for a server that is down. Without a stop it ends with the process.
         self._machine.stop()
 
     def _log_metrics(self, run: KnownRun, metrics: Sequence[Metric]) -> None:
@@ -232,7 +234,7 @@ class MlflowTracker(Tracker):
             self._client.log_batch(run.run_id, metrics=metrics[start : start + MAX_BATCH])
 
     def _open(self, child: str) -> KnownRun:
-        """Return the run of child, created or reopened as running."""
+        """Return the run of child; create it, or reopen it if it has ended, so that it is running."""
         run, title = self._runs.get(child), self._titles.get(child, child)
         if run is None:
             created = self._client.create_run(

@@ -1,6 +1,6 @@
-"""Finds runs again in MLflow by their tags.
+"""Finds the runs of an earlier attempt in MLflow by their tags.
 
-A parent is found by the digest of its config, a child by its name under the parent.
+A parent run is found by the digest of its config, and a child run by its name and the id of its parent.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ PARENT_TAG, VERSION_TAG, MODEL_TAG, REASON_TAG = (
 
 @dataclass
 class KnownRun:
-    """The known values of a run, so that a request is sent only for new ones."""
+    """The values that a run has in MLflow, kept here so that only new values need a request."""
 
     run_id: str
     status: str
@@ -49,9 +49,9 @@ class KnownRun:
 def find_or_create_experiment(client: MlflowClient, name: str, artifact_root: Path | None) -> str:
     """Return the id of the experiment called name.
 
-    artifact_root is where a new experiment keeps artifacts, None if a server decides that. A bare database
-    would keep them in the working directory, which a Ray job loses. Raises TrackingError if the experiment
-    was deleted.
+    artifact_root is the folder in which a new experiment keeps artifacts, None if a server decides that. If
+    MLflow writes to a database and no folder is given, it keeps artifacts in the working directory, which is
+    deleted after a Ray job. Raises TrackingError if the experiment was deleted.
     """
     found = client.get_experiment_by_name(name)
     if found is None:
@@ -67,7 +67,7 @@ def find_or_create_experiment(client: MlflowClient, name: str, artifact_root: Pa
 
 
 def find_parent(client: MlflowClient, experiment_id: str, config_digest: str) -> Run | None:
-    """Return the first run of this config, None if there is none."""
+    """Return the parent run of the config with this digest, the oldest if there are several, or None."""
     found = client.search_runs(
         [experiment_id], f"tags.`{CONFIG_TAG}` = '{config_digest}'", max_results=1, order_by=["start_time"]
     )
@@ -75,7 +75,7 @@ def find_parent(client: MlflowClient, experiment_id: str, config_digest: str) ->
 
 
 def find_children(client: MlflowClient, experiment_id: str, parent_id: str) -> Iterator[tuple[str, KnownRun]]:
-    """Yield (name, run) for each child of a parent, the newest first; two may have the same name."""
+    """Yield (name, run) for each child run of a parent, the newest first; names may occur twice."""
     token: str | None = None
     while token != "":
         page = client.search_runs(
@@ -97,5 +97,6 @@ def describe_run(client: MlflowClient, run_id: str, about: RunDescription) -> No
     try:
         client.log_inputs(run_id, dataset_inputs(about.dataset))
     except MlflowException:
-        # Another run logged the same data set for the first time at the same moment; now it exists.
+        # The request fails if another run logs the same new data set at the same moment. Now the data set
+        # exists, so a second request succeeds.
         client.log_inputs(run_id, dataset_inputs(about.dataset))
