@@ -7,6 +7,7 @@ from tiny import TINY
 
 from pipeline import config
 from pipeline.core.errors import ConfigError
+from pipeline.core.settings.tracking_address import is_in_store
 from pipeline.tracking.open_tracker import tracking_uri
 
 REFUSED = {
@@ -91,3 +92,19 @@ def test_an_experiment_needs_a_name(name: str) -> None:
 @pytest.mark.parametrize("name", ["unlearning", "mine (2nd try)", "/Users/me@x/exp", "ünlearning"])
 def test_other_names_are_the_users_own(name: str) -> None:
     assert config.build(TINY | {"tracking": {"experiment": name}}).tracking.experiment == name
+
+
+@pytest.mark.parametrize(
+    ("address", "in_store"),
+    [
+        ("sqlite:////a/mlflow.db", True),
+        ("postgresql+psycopg2://host/db", True),
+        ("http://host:5000", False),
+        ("https://host", False),
+        ("databricks", False),
+        ("databricks-uc://profile", False),
+        ("uc:https://host", False),
+    ],
+)
+def test_only_a_database_leaves_artifacts_to_the_store(address: str, in_store: bool) -> None:
+    assert is_in_store(address) == in_store

@@ -72,7 +72,7 @@ def is_in_store(address: str) -> bool:
 
     A tracking server chooses another place for artifacts.
     """
-    return not address.startswith(("http", "databricks"))
+    return address.partition(":")[0] not in (*SERVERS, *DATABRICKS)
 
 
 def check_experiment_name(name: str) -> None:
