@@ -90,7 +90,7 @@ def test_a_job_that_fails_is_a_command_that_fails(head: Head, folder: Path, tmp_
     )
     failed = head.dmm(*asked, cwd=folder)
     assert failed.returncode == 1
-    assert "run `dmm run --only train` with the same config and store first" in failed.stderr
+    assert "first run `dmm run --only train` with the same config and store" in failed.stderr
 
 
 @pytest.mark.slow

@@ -56,7 +56,7 @@ def test_a_server_killed_and_restarted_in_mid_run_misses_nothing(
         leave(view, progress, "report")
         view.end("FINISHED", progress)
         assert said[-1] == LEFT
-        assert [text.partition(" ")[2][:8] for text in said[:3]] == ["is shown", "answers ", "is shown"]
+        assert [text.partition(" ")[2][:8] for text in said[:3]] == ["cannot b", "answers ", "cannot b"]
         server.start()
         later = open_view(session.graph, session.store, warn=pytest.fail)
         run_serially(session, listeners=[later])
