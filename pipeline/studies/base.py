@@ -1,6 +1,7 @@
-"""The interface of a study: settings, tables, a chapter and results.
+"""The interface through which the rest of the package uses a study.
 
-No other part of the package knows which studies there are.
+A study adds its own settings, tables, report chapter and results to an experiment. Shared code names no
+study; only the table in `__init__.py` does.
 """
 
 import json
@@ -18,26 +19,30 @@ from pipeline.results.tables import Column, Table, number_column, row_of, table_
 from pipeline.results.tracked import Results
 from pipeline.store.store import Store, TableRef
 
-# The finished tables of a study, with their nodes.
+# The finished tables of a study by key: the node of each table, and the reference to it in the store.
 Finished = Mapping[str, tuple[StudyNode, TableRef]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """The label of a study, the name of its experiment, and the resources that each of its tasks may use."""
+    """What a study needs to know about its experiment in order to build its nodes.
+
+    label is the study's key in the config. resources are those that each task of the study may use.
+    """
 
     label: str
     experiment_name: str
     resources: Resources
-    # Whether the content of data sets may be read; `dmm status` does not need it.
+    # Whether nodes may read the content of data sets. `dmm status` works without it.
     reads_inputs: bool = True
 
 
 class Study(Plugin):
-    """A study beside the method.
+    """The base class of studies: computations that an experiment runs beside unlearning.
 
-    Its fields are its settings. Its tables are nodes; one of them may be its page. A study in the table
-    STUDIES has a config key and a command of the same name. A study of your own is set below `studies`.
+    The fields of a study are its settings. Its tables are nodes; one of them may be a StudyPage, which draws
+    its page. A study in the table STUDIES has a config key and a command, both with the study's name. A study
+    from outside the package is set below the config key `studies`.
     """
 
     # The title of the page in MLflow, and the heading of the chapter in the report.
@@ -45,7 +50,7 @@ class Study(Plugin):
     heading: ClassVar[str]
     # The text of the page in MLflow, in Markdown.
     note: ClassVar[str] = ""
-    # The classes of nodes that have a stage of their own.
+    # The classes of the study's nodes that do not use the shared stage `studies`.
     kinds: ClassVar[tuple[type[StudyNode], ...]] = ()
 
     def run(self, label: str) -> ChildRun:
@@ -70,7 +75,10 @@ class Study(Plugin):
             ) from error
 
     def tracked(self, store: Store, finished: Finished, *, version: str) -> Results:
-        """Return the results for MLflow; by default numbers of all summaries, the page and its figures."""
+        """Return the results for MLflow; by default numbers of all summaries, the page and its figures.
+
+        version identifies the content of the results. They are logged again when it changes.
+        """
         summaries = {key: store.summary(table) for key, (_, table) in finished.items()}
         metrics = {
             f"{name}/{key}": value
@@ -97,12 +105,12 @@ def numbers_of(summary: Mapping[str, Any]) -> dict[str, float]:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value is a finite number; truth values are not."""
+    """Return whether a value is a finite number; True and False do not count as numbers."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
 
 
 def page_of(store: Store, finished: Finished) -> dict[str, Any]:
-    """Return the figures and files of the page of a study, as fields of Results; empty without a page."""
+    """Return the page of a study and its figures as arguments of Results; empty if it has no page."""
     found: dict[str, Any] = {}
     for node, table in finished.values():
         if isinstance(node, StudyPage):

@@ -1,4 +1,4 @@
-"""Settings of the convex study on real data and of its guarantees, with their data sets."""
+"""The settings of two parts of the convex study, real data and guarantees, each with its data set."""
 
 from typing import Annotated
 
@@ -14,10 +14,10 @@ from pipeline.studies.convex.real.real_study import DataStudy
 
 
 class DataSection(DataStudy):
-    """The study on one data set, which may differ from that of the experiment.
+    """The settings of the part on one real data set, which may differ from the experiment's data set.
 
-    If the package that holds an optional data set is not installed, the data set is left out, and the page
-    says so.
+    If `optional` is true and the package that provides the data set is not installed, the part is left out,
+    and the page says so.
     """
 
     dataset: Annotated[Dataset, *plugin(DATASETS)] = setting(neutral={"name": "digits"}, default=Digits())
@@ -25,15 +25,15 @@ class DataSection(DataStudy):
 
     @property
     def study(self) -> DataStudy:
-        """The settings of the study, without the data set."""
+        """The same settings without `dataset` and `optional`."""
         return DataStudy(**self.model_dump(exclude={"dataset", "optional"}))
 
 
 class GuaranteeSection(GuaranteeSettings):
-    """Guarantees on two classes of a data set.
+    """The settings of the tests of guarantees, which use two classes of a data set.
 
-    Images are averaged over squares of `pool` by `pool` pixels, so that thousands of models take only
-    seconds.
+    Images are averaged over squares of `pool` by `pool` pixels. With so few features, thousands of models
+    train in seconds.
     """
 
     dataset: Annotated[Dataset, *plugin(DATASETS)] = setting(neutral={"name": "digits"}, default=Digits())
@@ -48,5 +48,5 @@ class GuaranteeSection(GuaranteeSettings):
 
     @property
     def trial(self) -> GuaranteeSettings:
-        """The settings of the test, without the data set."""
+        """The same settings without `dataset`, `classes` and `pool`."""
         return GuaranteeSettings(**self.model_dump(exclude={"dataset", "classes", "pool"}))

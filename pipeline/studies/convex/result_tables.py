@@ -1,4 +1,7 @@
-"""The tables of the convex study for the terminal and for the top of its page in MLflow."""
+"""The tables of the convex study for the terminal and for the top of its page in MLflow.
+
+R is the share of the squared distance to the retrained minimiser that is left.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -21,7 +24,7 @@ SHOWN_ALGORITHMS = ("gd", "om", "omrs", "dmm_exact", "dmm_datamodels", "dmm_infl
 
 
 def convex_tables(store: Store, finished: Finished) -> Iterator[Table]:
-    """Yield the steps of the algorithms, then the results of removals on real data and of promises."""
+    """Yield the tables for the terminal: the linear study, each real data set, and promises under attack."""
     panels = {
         place: (store.summary(table), store.read(table))
         for place, table in tables_of(finished, LinearPanel).items()
@@ -63,7 +66,7 @@ def convex_tables(store: Store, finished: Finished) -> Iterator[Table]:
 
 
 def convex_note_table(results: Results) -> Table:
-    """Return the table of the steps of each algorithm to 1 %."""
+    """Return a table of the full-batch steps that each algorithm needs to reach R = 1 %."""
     columns = (Column("panel"), Column("algorithm"), number_column("steps to 1 %"))
     steps = [row for row in results.tables.get("steps", ()) if row["steps_to_0.01"] is not None]
     return table_of(columns, (row_of(row["panel"], row["algorithm"], row["steps_to_0.01"]) for row in steps))

@@ -1,4 +1,4 @@
-"""The convex study, which an experiment sets below the key `convex`."""
+"""The convex study; its settings stand below the config key `convex`."""
 
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -44,7 +44,7 @@ class ConvexStudy(Study):
     guarantees: GuaranteeSection | None = setting(neutral={}, default=GuaranteeSection())
 
     def content(self) -> str:
-        """Return an empty text: the data sets in the study state the content of their files."""
+        """Return an empty text: nodes that load a data set record the content of its files themselves."""
         return ""
 
     @override

@@ -28,7 +28,7 @@ class Parts:
     guarantees: tuple[ConvexGuarantees, ...]
 
     def in_order(self) -> Iterator[ConvexNode]:
-        """Yield the longest tables first, so that no long table starts last."""
+        """Yield the tables that take longest first, so that none of them starts last and delays the end."""
         yield from (*self.data, *self.guarantees, *self.linear)
 
 
@@ -40,10 +40,10 @@ def convex_nodes(
     *,
     reads_inputs: bool,
 ) -> Parts:
-    """Return the tables; common holds the fields that all of them share.
+    """Return the nodes of all tables except the page; common holds the fields that all nodes share.
 
-    reads_inputs is true if the content of data sets may be read. Raises DataError for data that are missing
-    or larger than memory.
+    reads_inputs is true if the content of data sets may be read. Raises DataError for a data set that is
+    missing but not optional, or that is larger than memory.
     """
     return Parts(
         linear=tuple(_linear(linear, common)),
@@ -79,11 +79,11 @@ def _data(
 
 
 def _check_size(key: str, dataset: Dataset) -> None:
-    """Raise DataError if the inputs of a study are larger than memory.
+    """Raise DataError if the inputs of a data set are larger than memory.
 
-    A study needs all inputs at once in float64.
+    The study needs all inputs at once in float64. key is the config key that the error names.
     """
-    # The float32 inputs, their copy in float64, and the features made of it.
+    # Bytes of one value: the float32 input, its float64 copy, and the float64 feature made from the copy.
     n_bytes = (4 + 8 + 8) * math.prod(DATASET_DIGESTS.shape(dataset))
     check_memory(
         n_bytes,
@@ -93,7 +93,7 @@ def _check_size(key: str, dataset: Dataset) -> None:
 
 
 def _left_out(sections: Mapping[str, DataSection]) -> tuple[str, ...]:
-    """Return why data sets are left out; raises DataError for a missing data set that is not optional."""
+    """Return the reason for each data set left out; raises DataError for one that is not optional."""
     found = []
     for section in sections.values():
         why = section.dataset.missing()

@@ -1,4 +1,7 @@
-"""The results of the convex study as JSON: R of each algorithm, removals on real data, and promises."""
+"""The results of the convex study as JSON: R of each algorithm, removals on real data, and promises.
+
+R is the share of the squared distance to the retrained minimiser that is left.
+"""
 
 from typing import Any
 
@@ -9,7 +12,7 @@ from pipeline.studies.convex.nodes.data_node import ConvexData
 from pipeline.studies.convex.nodes.guarantees_node import ConvexGuarantees
 from pipeline.studies.convex.nodes.linear_node import LinearPanel
 
-# Steps at which the paper's curves are quoted.
+# Of each curve, the results hold R only after these numbers of steps.
 QUOTED_STEPS = (1, 2, 3, 5, 10, 17, 50, 153, 200, 300)
 FINDINGS = (
     "stated_step",
@@ -26,7 +29,9 @@ FINDINGS = (
 def convex_results(store: Store, finished: Finished) -> dict[str, Any]:
     """Return R and all findings of the study.
 
-    R is given by panel, algorithm and step, at the stated step size, with its standard deviation over draws.
+    A panel is one example of the linear study at one penalty. `R` holds the mean of R over draws by panel and
+    batch mode, algorithm and step, at the step size that the paper states. `R_sd` holds the standard
+    deviation over draws in the same way.
     """
     shares: dict[str, dict[str, dict[str, float]]] = {}
     spreads: dict[str, dict[str, dict[str, float]]] = {}

@@ -53,9 +53,9 @@ def convex_tracked(store: Store, finished: Finished, *, version: str) -> Results
 
 
 def _steps(place: str, found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return a row for each algorithm: its best step size, and the full-batch steps to each target.
+    """Return a row for each algorithm: its best full-batch step size, and the steps to each target.
 
-    A target is a share of the distance. The number of steps is empty if the algorithm never reaches it.
+    A target is a value of R. The number of steps is None if the algorithm does not reach it.
     """
     return [
         {"panel": place, "algorithm": name, "step_size": found["best_step"]["full"][name]}

@@ -13,9 +13,9 @@ ORDER = ("gda_", "gd", "omrs", "om", "dmm_exact", "dmm_datamodels", "dmm_influen
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LinearContent:
-    """One example at one penalty.
+    """One panel: one example of the linear study at one penalty.
 
-    Curves (n_steps + 1,) by name and findings are those of a LinearResult of the linear study.
+    curves (n_steps + 1,) by name and findings come from the LinearResult of this panel.
     """
 
     example: str
@@ -53,7 +53,10 @@ class LinearContent:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CourseContent:
-    """The course of one removal on real data: R (n_records,) after steps and gradients of single points."""
+    """The course of one removal on real data: R (shares) against the number of steps and against the cost.
+
+    evaluations counts the gradients of single points up to each record.
+    """
 
     label: str
     steps: Int[np.ndarray, " n_records"]
@@ -65,7 +68,7 @@ class CourseContent:
 class DataContent:
     """One real data set and the courses of its removals.
 
-    Facts, outcomes and cells of sweeps are those of the summary of its node.
+    facts, outcomes, and the cells of sweeps come from the summary of its ConvexData node.
     """
 
     label: str
@@ -87,7 +90,7 @@ class DataContent:
 class CaseContent:
     """The strongest attack on one method in one situation: TPR at each FPR (n_rates,).
 
-    told is the description of the case in the summary of the node.
+    told is the description of the case in the summary of the ConvexGuarantees node.
     """
 
     fpr: Float[np.ndarray, " n_rates"]
@@ -103,7 +106,7 @@ class GuaranteeContent:
     cases: tuple[CaseContent, ...]
 
     def methods(self) -> dict[str, list[CaseContent]]:
-        """Return the cases of each method."""
+        """Return the cases by method."""
         found: dict[str, list[CaseContent]] = {}
         for case in self.cases:
             found.setdefault(case.told["method"], []).append(case)

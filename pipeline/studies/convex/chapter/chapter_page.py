@@ -23,7 +23,7 @@ FIGURES = {
 
 @dataclass(frozen=True)
 class Example:
-    """The parts of the chapter on one example."""
+    """The parts of the chapter about one example of the linear study."""
 
     label: str
     panels: list[LinearContent]
@@ -67,7 +67,7 @@ def chapter_figures(content: ConvexContent) -> dict[str, bytes]:
 
 
 def chapter_summary(content: ConvexContent) -> str:
-    """Return the results of the study, one sentence for each example."""
+    """Return the results of the study in one sentence, with a part for each panel and each data set."""
     said = []
     for example, panels in content.examples().items():
         said += [f"{example}, λ = {panel.penalty:g}: {panel_title(panel, 'full')}" for panel in panels]

@@ -1,4 +1,7 @@
-"""The tables of the convex chapter, filled from its content; facts about each problem are tables too."""
+"""The tables of the convex chapter, filled from its content.
+
+R is the share of the squared distance to the retrained minimiser that is left.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -28,7 +31,7 @@ from pipeline.studies.convex.chapter.chapter_content import (
 from pipeline.studies.convex.chapter.display_names import EARLIER, algorithm_name, removal_name
 from pipeline.studies.convex.chapter.number_formats import amount, share_left
 
-# The shares of the distance to which steps are counted, with their display names.
+# The values of R to which steps are counted, with their display names.
 TARGETS = {"0.01": "10⁻²", "1e-06": "10⁻⁶"}
 
 
@@ -61,7 +64,7 @@ def _steps(panel: LinearContent, name: str) -> list[float | int | None]:
 
 
 def forecasts_table(panels: Sequence[LinearContent]) -> Table:
-    """Return where matching each forecast stops, and the steps until R is within twice that."""
+    """Return R where DMM stops with each forecast, and the full-batch steps to twice this R."""
     columns = [Column("Forecast")]
     for panel in panels:
         columns += [
@@ -178,7 +181,7 @@ def _outcome(data: DataContent, outcome: Mapping[str, Any]) -> Row:
 
 
 def _passes_to(course: CourseContent, target: float) -> float:
-    """Return the gradients of single points until R is first at a target; infinite if it never is."""
+    """Return the gradients of single points until R is at or below a target; infinite if it never is."""
     reached = course.shares <= target
     return float(course.evaluations[np.argmax(reached)]) if reached.any() else math.inf
 
@@ -204,7 +207,7 @@ def data_facts(data: DataContent) -> Table:
 
 
 def constants_table(data: DataContent) -> Table:
-    """Return the constants that theory rests on."""
+    """Return the constants of the problem on which guarantees depend."""
     constants = data.facts["constants"]
     return _facts(
         {

@@ -37,7 +37,7 @@ def course_words(content: DataContent) -> str:
 
 
 def verdict_words(content: GuaranteeContent) -> str:
-    """Return how many promises were kept where assumptions hold, and broken where one does not."""
+    """Return how many promises were kept within their assumptions, and broken outside them, in words."""
     broken = {
         holds: [case.told["verdict"]["is_broken"] for case in content.cases if case.told["holds"] == holds]
         for holds in (True, False)

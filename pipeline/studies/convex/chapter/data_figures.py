@@ -65,7 +65,7 @@ def sweeps_figure(content: DataContent) -> Figure:
     """Return the results of the sweeps against each factor.
 
     The upper row shows the steps of descent and matching to R = 0.1, the lower row R of the removals that
-    jump.
+    take a single step.
     """
     with themed():
         figure = canvas(9.6, 4.8)
@@ -192,9 +192,10 @@ def _name_ends(ax: Axes, ends: list[End], lowest: float) -> None:
 
 
 def _draw_told(ax: Axes, content: DataContent) -> None:
-    """Draw P95 KLoM on forgotten points of every removal, least first.
+    """Draw a row with P95 KLoM on the forgotten points for each removal, the lowest KLoM at the bottom.
 
-    Doing nothing and retraining are shown too.
+    The model before removal and the retrained model have rows too. A dashed line marks KLoM of the retrained
+    model, the floor.
     """
     rows = sorted(content.outcomes, key=lambda outcome: outcome["klom"]["forget"]["p95"])
     floor = next(row for row in rows if row["label"] == "retrain")["klom"]["forget"]["p95"]

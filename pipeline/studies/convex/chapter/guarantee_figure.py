@@ -1,6 +1,6 @@
 """The figure of guarantees: true positive rate of the strongest attack against its false positive rate.
 
-The promise is drawn beside it.
+The largest true positive rate that the promise allows is drawn too.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ BROKEN: tuple[dict[str, Any], ...] = (
 
 
 def guarantee_figure(content: GuaranteeContent) -> Figure:
-    """Return a panel for each method, both axes logarithmic; the promise allows the shaded side."""
+    """Return a figure with a panel for each method, on logarithmic axes; a promise allows the shaded area."""
     methods = content.methods()
     with themed():
         figure = canvas(9.6, 4.9)

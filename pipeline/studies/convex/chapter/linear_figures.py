@@ -142,7 +142,8 @@ def stall_figure(panels: Sequence[LinearContent]) -> Figure:
 def rates_figure(panel: LinearContent) -> Figure:
     """Return a figure of R in the long stochastic runs, with both axes logarithmic.
 
-    A power of the number of steps is a straight line there. R of matching falls below every such line.
+    On these axes a power of the number of steps is a straight line. R of matching falls below every such
+    line.
     """
     rates = panel.findings["rates"]
     times = np.array(rates["curves"]["step"])

@@ -2,14 +2,14 @@
 
 import math
 
-# R is a share of squares. A distance with less than this share is 0 in double precision.
+# R is a ratio of squared distances. In double precision, an R below this value is only rounding.
 ROUNDING = 1e-24
 
 
 def share_left(value: float) -> str:
-    """Return an R with two significant digits; below a thousandth and from a hundred on as a power of ten.
+    """Return R with two significant digits, or below 0.001 and from 100 on as a multiple of a power of ten.
 
-    The result is 0 for a value that is only rounding.
+    The result is `0` for a value that is only rounding, and `diverged` from 1e11 on.
     """
     if math.isnan(value):
         return "n/a"
@@ -21,7 +21,7 @@ def share_left(value: float) -> str:
 
 
 def amount(value: float) -> str:
-    """Return a number of any size with its significant digits."""
+    """Return a number that may exceed 1, such as R or a count; below 10 it is formatted as R."""
     if math.isnan(value) or value < 10 or value == math.inf:
         return share_left(value)
     return f"{value:,.0f}" if value < 1e5 else _power_of_ten(value)

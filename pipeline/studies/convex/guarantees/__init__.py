@@ -1,1 +1,1 @@
-"""The promises of certified removal and descent-to-delete, and the strongest attack on them."""
+"""The (ε, δ) promises of certified removal and descent-to-delete, and the strongest attack on them."""

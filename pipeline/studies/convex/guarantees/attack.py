@@ -20,10 +20,10 @@ AttackScores = Float[np.ndarray, " _"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AttackVerdict:
-    """The result of the attack where the promise has the least room.
+    """The result of the attack at the threshold where TPR − e^ε·FPR is largest.
 
-    excess is TPR − e^ε·FPR − δ; excess_low is a lower confidence bound on it. The event is known beforehand:
-    TPR − e^ε·FPR is largest for density ratios above e^ε, so no threshold is searched.
+    excess is TPR − e^ε·FPR − δ, and excess_low is a lower confidence bound on excess. The best threshold is
+    known without a search: the attack accepts all models with a density ratio above e^ε.
     """
 
     tpr: float
@@ -50,10 +50,11 @@ def gaussian_scores(distance: float, n_draws: int, seed: int) -> tuple[AttackSco
 def attack_verdict(
     unlearned: AttackScores, retrained: AttackScores, promise: Promise, confidence: float = 0.999
 ) -> AttackVerdict:
-    """Return the worse of two verdicts: the attack recognises unlearned models, or retrained models.
+    """Return the worse of two verdicts: on recognising unlearned models, and retrained models.
 
-    Four rates have bounds of Clopper and Pearson, each with a quarter of the error probability 1 −
-    confidence. Raises DataError if there are no scores, or NaN among them.
+    The worse verdict has the larger excess_low. Each of the four rates has a Clopper-Pearson bound with a
+    quarter of the error probability 1 − confidence. Raises DataError if there are no scores, or NaN among
+    them.
     """
     for name, scores in (("unlearned", unlearned), ("retrained", retrained)):
         if len(scores) == 0 or np.isnan(scores).any():
@@ -80,12 +81,12 @@ def _one_sided(hits: np.ndarray, false: np.ndarray, promise: Promise, doubt: flo
 
 
 def lower_rate(n_hits: int, n_draws: int, doubt: float) -> float:
-    """Return the rate at which n_hits or more hits have the probability `doubt`."""
+    """Return the Clopper-Pearson lower bound: at this rate, n_hits or more have the probability `doubt`."""
     return float(betaincinv(n_hits, n_draws - n_hits + 1, doubt)) if n_hits else 0.0
 
 
 def upper_rate(n_hits: int, n_draws: int, doubt: float) -> float:
-    """Return the rate at which n_hits or fewer hits have the probability `doubt`."""
+    """Return the Clopper-Pearson upper bound: at this rate, n_hits or fewer have the probability `doubt`."""
     return float(betaincinv(n_hits + 1, n_draws - n_hits, 1 - doubt)) if n_hits < n_draws else 1.0
 
 
@@ -94,7 +95,7 @@ def roc(
 ) -> Float[np.ndarray, " n_rates"]:
     """Return the true positive rate of the attack at each false positive rate.
 
-    Thresholds come from the retrained draws. A rate below the share of one draw allows no false positive.
+    Thresholds come from the retrained scores. A rate below 1 / len(retrained) allows no false positive.
     """
     ordered = np.sort(retrained)[::-1]
     allowed = np.floor(fpr * len(ordered) + 1e-9).astype(int)

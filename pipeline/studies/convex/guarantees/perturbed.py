@@ -1,4 +1,7 @@
-"""Certified removal of many draws at once, and the exact likelihood of each model."""
+"""Certified removal from many models at once, and the exact likelihood of each unlearned model.
+
+Each model is trained with its own draw of noise in the objective.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,12 +29,13 @@ MOST_DRAW_ROUNDS = 200
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Perturbed:
-    """A request to a binary classifier that was trained with N(0, σ²I)ᵀθ in its objective.
+    """A request to a binary classifier that was trained with bᵀθ in its objective, b ~ N(0, σ²I).
 
-    A Newton step unlearns. Let z = −∇L_R(θ), the gradient that retrained models have because of their noise.
-    Retraining draws z = b ~ N(0, σ²I). Unlearning gives z = T(b), where T maps the noise of the original
-    model to z after its Newton step. Both densities are known in closed form, so the attack on them is
-    optimal. Raises ConfigError for other problems.
+    One Newton step unlearns. A model θ is described by z = −∇L_R(θ), where L_R is the objective of the
+    retained points without noise. A retrained model has z = b, its own noise. An unlearned model has z =
+    T(b), where T maps the noise of the original model to z after its Newton step. Both densities of z are
+    known in closed form, so the attack that compares them is optimal. Raises ConfigError unless the problem
+    is binary logistic.
     """
 
     request: RemovalRequest
@@ -62,7 +66,7 @@ class Perturbed:
         )
 
     def residuals(self, n_draws: int, seed: int) -> Float[np.ndarray, " n_draws"]:
-        """Return the gradient residual that each Newton step leaves, for draws like those of `scores`."""
+        """Return the gradient residual that each Newton step leaves, for the unlearned models of `scores`."""
         noise = self.sigma * generator("perturbed", seed).standard_normal(
             (n_draws, self.request.problem.n_features)
         )
@@ -71,7 +75,10 @@ class Perturbed:
         return np.linalg.norm(gradients(self.request.retained, unlearned) + noise, axis=1)
 
     def _step(self, models: DrawnModels) -> DrawnModels:
-        """Return the Newton step of each model: H_R(θ)⁻¹ g_F(θ)."""
+        """Return the Newton step of each model: H_R(θ)⁻¹ g_F(θ).
+
+        H_R is the Hessian of the retained points, g_F the gradient of the losses of the forgotten points.
+        """
         lost = gradients(self.request.forgotten, models, with_penalty=False)
         return np.linalg.solve(self._hessians(models), lost[..., None])[..., 0]
 
@@ -96,7 +103,8 @@ class Perturbed:
     def _score(self, origin: DrawnModels, step: DrawnModels) -> AttackScores:
         """Return ln(density of T(b) / density of N(0, σ²I)) at each model.
 
-        It is ln N(b) − ln|det DT(b)| − ln N(T(b)).
+        It is ln N(b) − ln|det DT(b)| − ln N(T(b)), where N is the density of the noise and DT the derivative
+        of T.
         """
         before = gradients(self.request.problem, origin)
         after = gradients(self.request.retained, origin + step)
@@ -104,10 +112,11 @@ class Perturbed:
         return gained - self._log_stretch(origin, step)
 
     def _log_stretch(self, origin: DrawnModels, step: DrawnModels) -> AttackScores:
-        """Return ln|det DT|.
+        """Return ln|det DT| of each model.
 
-        T is b → θ(b) → θ + v → −∇L_R. The derivatives of these maps are −H_S⁻¹, H_R⁻¹(H_S − K) and −H_R(θ +
-        v). K = Σ_R ℓ‴(xᵢᵀθ)(xᵢᵀv) xᵢxᵢᵀ is the change of the Hessian along the step.
+        T is b → θ(b) → θ + v → −∇L_R, with v the Newton step. The derivatives of these maps are −H_S⁻¹,
+        H_R⁻¹(H_S − K) and −H_R(θ + v). H_S is the Hessian of all points, H_R that of the retained points. K =
+        Σ_R ℓ‴(xᵢᵀθ)(xᵢᵀv) xᵢxᵢᵀ is the change of the Hessian along the step.
         """
         retained, whole, change = self._curved(origin, step)
         terms = (self._hessians(origin + step), whole - change), (retained, whole)
@@ -115,7 +124,7 @@ class Perturbed:
         return above - below
 
     def _curved(self, models: DrawnModels, step: DrawnModels) -> tuple[Matrices, Matrices, Matrices]:
-        """Return H_R, H_S and K of each model and its step."""
+        """Return H_R, H_S and K of each model and its step; `_log_stretch` defines them."""
         features = self.request.retained.features
         retained, p = self._hessians(models), expit(models @ features.T)
         whole = retained + weighted(

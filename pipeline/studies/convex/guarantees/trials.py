@@ -1,7 +1,7 @@
-"""Tests of guarantees against the strongest attack.
+"""Tests of the guarantees of certified removal and descent-to-delete against the strongest attack.
 
-Each method runs as intended, and with one assumption violated on purpose. Both methods give (ε, δ) only if
-features are as short as the constants assume, no more points leave at once than the noise is for, and
+Each method runs within its assumptions, and with one assumption violated on purpose. Both methods give (ε, δ)
+only if features are as short as the constants assume, no more points leave at once than the noise is for, and
 training has converged as far as the proof requires.
 """
 
@@ -42,19 +42,21 @@ from pipeline.studies.convex.problems.problem import ConvexProblem, Theta
 from pipeline.studies.convex.removals.base import RemovalRequest
 from pipeline.studies.convex.removals.newton import Newton
 
-# Gradient residuals vary with the noise in the objective, so this multiple of the residual without noise is
-# hidden.
+# The gradient residual varies with the noise in the objective. So the noise is made large enough to hide this
+# multiple of the residual that was computed without noise.
 SLACK = 1.25
+# Number of false positive rates at which the attack is evaluated.
 N_RATES = 200
 
 
 class GuaranteeSettings(Settings):
-    """The promise and the settings of its tests.
+    """The promise (ε, δ), and the sizes of its tests.
 
-    Where the assumptions hold, n_requests points leave one after the other. In the tests with a violated
-    assumption, n_many points leave at once, training has n_steps_short steps, or the longest point has the
-    length `longest` instead of 1, like the pixels of the digits if they go from 0 to 16. n_steps is the
-    number of steps of descent-to-delete for each request.
+    Each test attacks n_draws unlearned and n_draws retrained models. Descent-to-delete takes n_steps steps
+    for each request; within its assumptions n_requests points leave one after the other. Tests that violate
+    an assumption let n_many points leave at once, train for only n_steps_short steps, or scale the features
+    so that the longest point has the length `longest` instead of 1. Digits whose pixels go from 0 to 16 have
+    about the default length.
     """
 
     epsilon: float = setting(neutral=1.0, gt=0, le=1)
@@ -78,9 +80,10 @@ class GuaranteeSettings(Settings):
 class Case:
     """One method in one situation: TPR at each FPR (n_rates,) of the strongest attack, and the verdict.
 
-    assumed is the difference that the noise σ is for, actual the largest difference that occurred.
-    Differences are of gradients for certified removal, and of weights for descent-to-delete. holds is true if
-    the assumptions hold.
+    sigma is the standard deviation of the noise. assumed is the largest difference between an unlearned and a
+    retrained model that this noise hides, and actual is the largest difference that occurred. The difference
+    is one of gradients for certified removal, and one of weights for descent-to-delete. holds is true if the
+    assumptions hold.
     """
 
     method: str
@@ -96,9 +99,10 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trial:
-    """One data set and its settings.
+    """One problem at two scales of its features, and the settings of the tests.
 
-    In scaled no point is longer than 1; in raw some are. hardest holds the ids by loss, hardest first.
+    In scaled the longest point has the length 1, in raw the length `longest`. hardest holds all ids in
+    decreasing order of the loss.
     """
 
     raw: LogisticProblem
@@ -107,26 +111,27 @@ class Trial:
     settings: GuaranteeSettings
 
     def case(self, scores: tuple[AttackScores, AttackScores], **known: Any) -> Case:
-        """Return the case for these scores of unlearned and retrained models."""
+        """Return the case for scores of unlearned and retrained models; known holds its other fields."""
         rates = np.geomspace(1 / self.settings.n_draws, 1, N_RATES)
         found: dict[str, Any] = {
             "fpr": rates,
             "tpr": roc(*scores, rates),
             "verdict": attack_verdict(*scores, self.settings.promise),
         }
-        # The assumptions do not hold if the difference is larger than the noise is for.
+        # The assumptions do not hold if the difference is larger than the noise hides.
         return Case(**known | {"holds": known["holds"] and known["actual"] <= known["assumed"]}, **found)
 
 
 def guarantees(problem: LogisticProblem, settings: GuaranteeSettings) -> tuple[Case, ...]:
-    """Return both methods in every situation for a binary problem.
+    """Return a case for each method in each of its situations, on a binary problem.
 
-    The settings give the scale of the features and the penalty. Raises ConfigError if no point would stay.
+    settings replace the penalty of the problem and the scale of its features. Raises ConfigError unless
+    n_many and n_requests are below the number of points.
     """
     if max(settings.n_many, settings.n_requests) >= problem.n_points:
         raise ConfigError(
-            f"n_many is {settings.n_many} and n_requests {settings.n_requests} of {problem.n_points} points; "
-            "some must remain"
+            f"n_many is {settings.n_many} and n_requests is {settings.n_requests}, but the two classes have "
+            f"only {problem.n_points} points and some must remain; set both below {problem.n_points}"
         )
     scaled = replace(problem, penalty=settings.penalty, features=unit_norm(problem.features))
     raw = replace(scaled, features=settings.longest * scaled.features)
@@ -185,8 +190,8 @@ def _certified(trial: Trial) -> Iterator[Case]:
 def _riskiest(problem: ConvexProblem) -> tuple[int, float, tuple[int, float]]:
     """Return the point whose removal has the largest bound on its residual, and that bound.
 
-    The third value is the same for the residual itself. Noise must not depend on which point will leave, so
-    it is chosen for the worst point.
+    The third value holds the point with the largest real residual, and this residual. Noise must not depend
+    on which point will leave, so it is chosen for the worst point.
     """
     start, bounds, residuals = problem.minimise(), [], []
     for point in range(problem.n_points):
@@ -212,8 +217,8 @@ def _descents(trial: Trial) -> Iterator[Case]:
             one_by_one,
             enough,
         ),
-        # A hundred points are not enough here: the noise is for the slowest possible direction, and few
-        # points pull in it.
+        # The removal of only a hundred points does not break the promise: the noise is for the direction in
+        # which descent is slowest, and few points change the model in that direction.
         (
             f"a class of {len(whole_class[0])} leaves at once, noise for one point",
             False,
@@ -260,7 +265,8 @@ def _apart(
 ) -> float:
     """Return the distance between the secret iterate after all requests and the retrained iterate.
 
-    Retraining leaves out all requested points. Both trainings start at zero.
+    The secret iterate is the weights before noise is added. Retraining leaves out all requested points. Both
+    trainings start at zero.
     """
     rest, secret = (
         np.arange(problem.n_points),

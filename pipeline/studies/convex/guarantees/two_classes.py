@@ -11,7 +11,7 @@ def two_classes(examples: Examples, classes: tuple[int, int], pool: int) -> Logi
     """Return the training points of two classes as a problem with a constant feature.
 
     Images are averaged over squares of pool × pool pixels. Raises DataError if a class has no point, or if
-    squares do not fill the images.
+    `pool` does not divide the height and the width of the images.
     """
     labels = examples.labels[: examples.n_train]
     missing = [wanted for wanted in classes if wanted not in labels]

@@ -1,4 +1,7 @@
-"""Earlier methods, as removal plug-ins, on the draws of the linear study: R at the end, and the cost."""
+"""Runs earlier unlearning methods, which are removal plug-ins, on the draws of the linear study.
+
+The results are their cost and R at the end, the share of the squared distance to the oracle that is left.
+"""
 
 from typing import Any
 
@@ -9,7 +12,7 @@ from pipeline.studies.convex.problems.losses import RidgeProblem
 from pipeline.studies.convex.removals import REMOVALS
 from pipeline.studies.convex.removals.base import Removal, RemovalRequest
 
-# Number of draws for the means. Each draw is a separate problem here.
+# Number of draws over which results are averaged. There are few, because each draw is solved separately here.
 N_EARLIER_DRAWS = 20
 # Methods that add noise.
 NOISY = ("descent_to_delete",)
@@ -21,10 +24,10 @@ def earlier_methods(problems: RidgeEnsemble, n_features: int, n_steps: int) -> d
     """Return the outcome of each earlier method.
 
     An outcome holds the mean and standard deviation of R at the end, the steps, and the gradients of single
-    points that the method spent. Methods that take steps get n_steps of them. Noise goes into all n_features,
-    also into those outside the span of the points, which no other method leaves. On ridge a Newton step is
-    exact. The projection of projected GD is onto the ball that is known to hold the minimiser. It need not
-    change any iterate; it is there because noise that is calibrated to the ball requires it.
+    points that the method computed. Iterative methods take n_steps steps. Noise is added in all n_features
+    dimensions, also outside the span of the points; methods without noise stay in this span. On ridge a
+    Newton step is exact. Projected GD projects onto a ball that certainly holds the minimiser. The projection
+    may change no iterate; it is tested because methods with noise calibrated to such a ball need it.
     """
     draws = range(min(N_EARLIER_DRAWS, problems.n_draws))
     requests = {

@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float, Int
 from pipeline.core import seeds
 from pipeline.studies.convex.linear.ridge_ensemble import PerDrawPoint, RidgeEnsemble
 
-# Penalty of the datamodels in units of the mean eigenvalue of their kernel. The estimator `ridge` has the
-# same penalty for the effects of removing sets.
+# Penalty of the datamodels as a multiple of the mean eigenvalue of their kernel. It equals the default with
+# which the estimator `ridge` predicts the effects of removing sets.
 EFFECT_PENALTY = 0.05
 
 
@@ -42,9 +42,9 @@ class Dual:
     def without(
         self, removed: Int[np.ndarray, "n_draws n_sets n_removed"]
     ) -> Float[np.ndarray, "n_draws n_sets n_points"]:
-        """Return the outputs of models trained without each of some sets of points.
+        """Return the outputs on all points of models trained without each of some sets of points.
 
-        They are exact: those entries of the dual solution are forced to 0.
+        The outputs are exact: a model without a set is the dual solution whose entries of the set are 0.
         """
         draws = np.arange(len(removed))[:, None, None]
         blocks = self.inverse[draws[..., None], removed[..., :, None], removed[..., None, :]]
@@ -59,9 +59,9 @@ def exact(problems: RidgeEnsemble) -> PerDrawPoint:
 
 
 def influence(problems: RidgeEnsemble) -> PerDrawPoint:
-    """Return outputs after the first-order step for the forgotten points.
+    """Return the outputs on all points that influence functions predict for the oracle.
 
-    The Hessian stays that of all points, which is far too stiff where leverage is high.
+    They use the Hessian of all points, so the predicted change is far too small where leverage is high.
     """
     dual = Dual.of(problems)
     residuals = np.where(problems.forget, problems.penalty * dual.alpha, 0.0)
@@ -70,10 +70,10 @@ def influence(problems: RidgeEnsemble) -> PerDrawPoint:
 
 
 def datamodels(problems: RidgeEnsemble, *, n_models: int, n_dropped: int, purpose: str) -> PerDrawPoint:
-    """Return the outputs that ridge datamodels predict.
+    """Return the outputs on all points that ridge datamodels predict for the oracle.
 
-    They are fitted to the outputs of n_models models, each trained without n_dropped random points. The
-    regression is that of the estimator `ridge` at its default penalty for effects, here for all draws at
+    The datamodels are fitted to the outputs of n_models models, each trained without n_dropped random points.
+    The regression is that of the estimator `ridge` at its default penalty for effects, here for all draws at
     once.
     """
     dual = Dual.of(problems)
@@ -116,10 +116,10 @@ def plateau(
     start: Float[np.ndarray, "n_draws n_span"],
     goal: Float[np.ndarray, "n_draws n_span"],
 ) -> Float[np.ndarray, " n_draws"]:
-    """Return R where matching outputs on all points ends.
+    """Return R of each draw at the end of matching `outputs` on all points.
 
-    It is the part of the outputs' error that a model can follow, divided by the singular values of the
-    points.
+    Matching ends at the weights that fit the outputs best. Their difference from goal is the pseudoinverse of
+    the features times the error of the outputs.
     """
     error = outputs - problems.outputs(goal)
     followed = np.einsum("dsp,dp->ds", np.linalg.pinv(problems.features), error)

@@ -1,7 +1,7 @@
 """The objectives of the algorithms of the linear study.
 
-Each is the squared error of weighted points against targets, with or without the ridge term. Gradient descent
-and its relatives descend the loss of the retain set; matching descends the distance to predicted outputs.
+Each is the squared error of weighted points against targets, with or without the ridge term. GD and GDA use
+the loss of the retain set; matching uses the squared distance to outputs of the oracle or to forecasts.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class PanelObjective:
 
     @property
     def n_used(self) -> int:
-        """The number of points that a full gradient touches."""
+        """The number of points that a full gradient reads, the same in each draw."""
         return int(np.count_nonzero(self.weights[0]))
 
     def quadratic(self, problems: RidgeEnsemble) -> tuple[Float[np.ndarray, "n_draws n_span n_span"], Thetas]:
@@ -56,7 +56,8 @@ def matching(
 ) -> PanelObjective:
     """Return the squared distance to outputs (n_draws, n_points) on all points.
 
-    This is OM for the outputs of the oracle, DMM for predicted outputs, and OMRS with retained_only.
+    Matching the outputs of the oracle is OM, or OMRS on the retained points only (retained_only). Matching
+    predicted outputs is DMM.
     """
     weights = problems.retained if retained_only else np.ones_like(outputs)
     return PanelObjective(weights=weights, targets=outputs, penalty=0.0)

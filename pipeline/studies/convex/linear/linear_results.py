@@ -1,6 +1,7 @@
 """The results of the linear study for one example and penalty.
 
-They are the curves of every algorithm, the curves of theory, and the steps to targets.
+They are the curves of R for every algorithm and by theory, and the number of steps to each target. R is the
+share of the squared distance to the retrained minimiser that is left.
 """
 
 from collections.abc import Mapping
@@ -26,9 +27,9 @@ from pipeline.studies.convex.linear.linear_study import (
 from pipeline.studies.convex.linear.quadratic_descent import DistanceShares
 from pipeline.studies.convex.linear.rates import N_LONG_DRAWS, measure_rates
 
-# Targets: the shares of the distance to which steps are counted.
+# The values of R to which steps are counted.
 LINEAR_TARGETS = (1e-2, 1e-6)
-# Step sizes of curves: the one that the paper states, and the best one.
+# Each curve is computed at two step sizes: the one that the paper states, and the best one.
 CHOICES = ("stated", "best")
 # The largest number of full-batch steps that is searched.
 MOST_LINEAR_STEPS = 10**6
@@ -38,11 +39,11 @@ LinearCurve = Float[np.ndarray, " n_steps_and_start"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LinearResult:
-    """Curves by name, each R at steps 0 … n_steps, and findings, JSON-ready.
+    """The curves by name, each with R at steps 0 … n_steps, and findings that are ready for JSON.
 
-    Names are `mode.algorithm.choice.statistic`. choice is the `stated` or the `best` step size, statistic is
-    `mean` or `sd` over draws. Full-batch `gd` and `om` also have `theory`, the mean by theorem 1, and
-    `outside`, the part of it that lies outside the span of the retained points.
+    Names of curves are `mode.algorithm.choice.statistic`. choice is the `stated` or the `best` step size,
+    statistic is `mean` or `sd` over draws. Full-batch `gd` and `om` also have `theory`, the mean by theorem
+    1, and `outside`, the part of R that lies outside the span of the retained points.
     """
 
     curves: Mapping[str, LinearCurve]
@@ -50,16 +51,17 @@ class LinearResult:
 
 
 def study_linear(study: LinearStudy, example: LinearExample, penalty: float) -> LinearResult:
-    """Return everything about one example at one penalty.
+    """Return the results for one example at one penalty.
 
-    Raises ConfigError if forgetting does not move a minimiser, for example without noise and features.
+    Raises ConfigError if forgetting does not move the minimiser of a draw. This happens if the targets have
+    no noise and the model fits them exactly, or if a very large penalty makes all weights 0.
     """
     problems = study.draw(example, penalty, "report", study.n_draws)
     setting = set_up(problems, study, "report")
     if not ((setting.start - setting.goal) ** 2).sum(axis=1).all():
         raise ConfigError(
             f"at penalty {penalty:g} forgetting does not move the minimiser, so there is no distance to "
-            "measure; use noisier or fewer targets"
+            "measure; raise noise_variance if it is 0, or else lower this penalty"
         )
     best = best_steps(
         set_up(study.draw(example, penalty, "tune", study.n_tuning_draws), study, "tune"), study
@@ -108,8 +110,8 @@ def _theory(
 ) -> tuple[dict[str, LinearCurve], float]:
     """Return the curves of theorem 1 at both step sizes, and their largest deviation from the iterates.
 
-    The curves include the part outside the span of the retained points. The deviation is that of ‖θ_t − θ*‖
-    in units of ‖θ_full − θ*‖, over all draws and steps.
+    The curves include the part outside the span of the retained points. The deviation is the largest
+    difference in ‖θ_t − θ*‖ / ‖θ_full − θ*‖ over all draws and steps.
     """
     closed = {"gd": theory.theorem_1_descent, "om": theory.theorem_1_matching}
     found: dict[str, LinearCurve] = {}
@@ -134,20 +136,20 @@ def _theory(
 
 
 def _rates(study: LinearStudy, example: LinearExample, penalty: float) -> dict[str, Any]:
-    """Return the rates of long runs.
+    """Return the rates of long stochastic runs.
 
-    They are measured only at the largest penalty, where a few thousand steps suffice to see the tail of
-    descent.
+    study_linear calls this only for the largest penalty, where a few thousand steps suffice to see the tail
+    of descent.
     """
     few = study.draw(example, penalty, "rates", min(N_LONG_DRAWS, study.n_draws))
     return measure_rates(set_up(few, study, "rates"), study).to_json()
 
 
 def _steps_to(setting: Setting, name: str, step_size: float, taken: LinearCurve) -> dict[str, int | None]:
-    """Return the first step at which the mean of R is at each target.
+    """Return the first step at which the mean of R is at or below each target, or None if there is none.
 
-    It is taken from the computed steps, where no dip is missed. If none of them reaches the target, it comes
-    from the closed form.
+    `taken`, R at the computed steps, is searched first, because there no short dip is missed. If it does not
+    reach the target, the closed form is searched up to MOST_LINEAR_STEPS.
     """
     first = {target: int(np.argmax(taken <= target)) for target in LINEAR_TARGETS}
     return {
@@ -158,15 +160,15 @@ def _steps_to(setting: Setting, name: str, step_size: float, taken: LinearCurve)
 
 
 def _plateau(setting: Setting, name: str, step_size: float) -> dict[str, Any]:
-    """Return where matching a forecast ends, the full-batch steps to twice that, and the forecast's error.
+    """Return R at the end of matching a forecast, the full-batch steps to twice this R, and an error.
 
-    The error is the relative squared error of the forecast itself.
+    The error is the squared error of the forecast divided by the squared change of outputs by retraining.
     """
     oracle, found = setting.outputs["exact"], setting.outputs[name]
     left = float(forecasts.plateau(setting.problems, found, setting.start, setting.goal).mean())
     before = setting.problems.outputs(setting.start)
     error = float((((found - oracle) ** 2).sum(axis=1) / ((before - oracle) ** 2).sum(axis=1)).mean())
-    # Exact algebra ends at rounding errors, so there is no plateau to reach.
+    # An exact forecast ends at rounding errors, so there is no plateau to reach.
     steps = (
         setting.spectra[f"dmm_{name}"].steps_to(2 * left, step_size=step_size, most=MOST_LINEAR_STEPS)
         if left > 1e-12

@@ -1,8 +1,8 @@
-"""The linear setting of the paper as one study.
+"""The linear setting of the paper: its settings, its random problems, and its algorithms.
 
-Every algorithm runs on many draws of one ridge problem, full batch and stochastic, at the stated and at its
-best step size. Step sizes are searched on separate draws, so nothing is tuned on reported results. Source:
-Georgiev et al. 2025, figure 10.
+Every algorithm runs on many draws of one ridge problem, full batch and stochastic, at the step size that the
+paper states and at its own best step size. Step sizes are searched on separate draws, so nothing is tuned on
+reported results. Source: Georgiev et al. 2025, figure 10.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,20 +27,20 @@ Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
 Exponent = Annotated[int, Field(ge=0, le=60)]
 Mode = Literal["full", "stochastic"]
 BATCH_MODES: tuple[Mode, ...] = ("full", "stochastic")
-# Forecasts that DMM matches, beside the oracle's own outputs.
+# The forecasts of the oracle's outputs that DMM matches.
 FORECASTS = ("exact", "datamodels", "influence")
-# Below the first value, R is not used to choose a step size. The second is the number of steps at which R is
-# compared, evenly spaced in their logarithm.
+# For the choice of a step size, an R below _NOTHING counts as _NOTHING, and R is compared at N_LOOKS steps
+# that are evenly spaced on a logarithmic scale.
 _NOTHING, N_LOOKS = 1e-10, 24
 
-# Largest number of values that the features of all draws may have: 16 GB in float64.
+# Limit of n_draws · n_points · (n_points + n_features), about the values in memory: 16 GB in float64.
 MOST_STUDY_NUMBERS = 2_000_000_000
 
 
 class LinearExample(Settings):
     """One family of problems: x ~ N(0, Σ) with Σ = I, or diag(1, ½, ⅓, …) if the spectrum is decaying.
 
-    noise_variance is that of the targets; penalties are the values of λ to study.
+    noise_variance is the variance of the noise on the targets. penalties are the values of λ to study.
     """
 
     spectrum: Literal["isotropic", "decaying"] = setting(neutral="isotropic")
@@ -68,10 +68,12 @@ class LinearExample(Settings):
 
 
 class LinearStudy(Settings):
-    """Sizes of the study.
+    """The settings of the linear study.
 
-    n_long_steps is the length of the stochastic runs whose tails are fitted by regression. Step sizes are
-    10/2ᵏ: stated_exponent is the k that the paper states, exponents the range that is searched.
+    n_tuning_draws is the number of separate draws on which step sizes are searched. n_long_steps is the
+    number of steps of the long stochastic runs that measure rates of convergence. Step sizes are 10/2ᵏ:
+    stated_exponent is the k that the paper states, exponents the first and the last k that are searched.
+    ascents are the weights of the ascent in GDA.
     """
 
     n_draws: int = setting(neutral=100, ge=2, le=100_000)
@@ -150,7 +152,11 @@ class LinearStudy(Settings):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Setting:
-    """Draws, the results of training (start) and retraining (goal), and the objective of each algorithm."""
+    """Draws of a problem, and everything that the algorithms need on them.
+
+    start is the result of training, goal the result of retraining. outputs holds forecasts of the oracle's
+    outputs by name, algorithms the objective of each algorithm by name.
+    """
 
     problems: RidgeEnsemble
     start: Thetas
@@ -167,7 +173,7 @@ class Setting:
         }
 
     def full_batch(self, name: str, step_sizes: list[float], n_steps: int) -> DistanceShares:
-        """Return R of an algorithm at each full-batch step, by taking the steps."""
+        """Return R of an algorithm at each full-batch step, computed step by step."""
         return quadratic_descent.full_batch(
             self.problems,
             self.algorithms[name],
@@ -198,7 +204,7 @@ class Setting:
         return found
 
     def _alike(self, names: Iterable[str]) -> list[list[str]]:
-        """Return names grouped by the points that their algorithms touch: all, or those that stay."""
+        """Return names grouped by the points that their algorithms use: all, or the retained points."""
         groups: dict[int, list[str]] = {}
         for name in names:
             groups.setdefault(self.algorithms[name].n_used, []).append(name)
@@ -206,7 +212,7 @@ class Setting:
 
 
 def set_up(problems: RidgeEnsemble, study: LinearStudy, purpose: str) -> Setting:
-    """Return the setting of some draws: minimisers, forecasts and objectives."""
+    """Return the setting of the given draws: their minimisers, forecasts and objectives."""
     goal = problems.minimiser(problems.retained)
     oracle = problems.outputs(goal)
     outputs = {
@@ -231,9 +237,9 @@ def set_up(problems: RidgeEnsemble, study: LinearStudy, purpose: str) -> Setting
 
 
 def best_steps(tuning: Setting, study: LinearStudy) -> dict[Mode, dict[str, float]]:
-    """Return the step size with which each algorithm is lowest over the whole run, on tuning draws.
+    """Return the best step size of each algorithm in each batch mode, searched on tuning draws.
 
-    It has the lowest mean of log R over the steps of the run.
+    The best step size has the lowest mean of log R over the steps of the run.
     """
     times = np.unique(np.geomspace(1, study.n_steps, N_LOOKS).round().astype(int))
     schedule = np.tile(study.step_sizes, (study.n_steps, 1))

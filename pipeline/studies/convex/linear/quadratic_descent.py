@@ -17,7 +17,7 @@ from pipeline.studies.convex.linear.ridge_ensemble import RidgeEnsemble, Thetas
 # R of a diverged run; it keeps means and logarithms finite.
 DIVERGED = 1e12
 
-# An objective does not depend on a direction with less than this share of its largest curvature.
+# A direction with less than this share of the largest curvature counts as flat: the objective ignores it.
 FLAT = 1e-12
 
 DistanceShares = Float[np.ndarray, "n_steps_and_start n_draws n_step_sizes"]
@@ -59,10 +59,10 @@ def stochastic(
 ) -> list[DistanceShares]:
     """Return R_t of each objective as full_batch does, after stochastic steps.
 
-    Step t has the size step_sizes[t] and sees batch_size random points of those with a weight. It descends
-    the sum over the batch, with the share batch_size / n_used of the ridge term, so on average a step is that
-    share of a full step. All objectives see the same batches, so they must weigh the same points. This costs
-    little more than one objective.
+    Step t has the size step_sizes[t] and uses batch_size random points among those whose weight is not 0. It
+    descends the sum over the batch plus the share batch_size / n_used of the ridge term, so on average a step
+    is this share of a full-batch step. All objectives use the same batches, so the same points must have a
+    weight in all of them. Running them together costs little more than running one.
     """
     rng = seeds.generator("convex", "batches", purpose)
     used = np.stack([np.flatnonzero(weights) for weights in objectives[0].weights])
@@ -133,7 +133,7 @@ class Spectrum:
         """Return the first of up to `most` steps at which the mean of R over draws is at most share.
 
         The result is None if there is no such step. The number of steps is doubled until R is low enough, and
-        then bisected. A dip that is shorter than this search sees is missed.
+        then bisected. This search can miss a short dip of R.
         """
 
         def is_there(time: int) -> bool:
@@ -161,6 +161,6 @@ def _share(thetas: Iterates, start: Thetas, goal: Thetas) -> Float[np.ndarray, "
 def _batches(
     rng: np.random.Generator, used: Int[np.ndarray, "n_draws n_used"], batch_size: int
 ) -> Int[np.ndarray, "n_draws batch_size"]:
-    """Return batch_size different points of those used for each draw; every set is equally likely."""
+    """Return batch_size different points among `used` for each draw; every set is equally likely."""
     places = np.argpartition(rng.random(used.shape), batch_size - 1, axis=1)[:, :batch_size]
     return np.take_along_axis(used, places, axis=1)

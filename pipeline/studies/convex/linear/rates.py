@@ -1,8 +1,9 @@
 """Long-run rates of stochastic descent, by regression on the tail of R.
 
-Matching falls exponentially; the loss of the retain set falls at most as a power. At θ* the gradients of
-matching the oracle agree on every batch. Those of the ridge loss do not, so their step size must fall to
-reduce the noise. Source: Georgiev et al. 2025, theorem 2.
+R of Oracle Matching (OM) falls exponentially; R of SGD on the retain set falls at most as a power of the
+number of steps. At the retrained minimiser θ*, the gradient of OM is 0 on every batch. The gradient of the
+ridge loss is not, so SGD needs falling step sizes to reduce this noise. Source: Georgiev et al. 2025, theorem
+2.
 """
 
 from collections.abc import Mapping
@@ -19,11 +20,11 @@ from pipeline.studies.convex.linear.linear_study import LinearStudy, Setting
 N_LONG_DRAWS = 10
 # Schedules for SGD: step sizes η / (1 + t/t₀) with these t₀.
 HALVINGS = (30.0, 100.0, 300.0, 1000.0)
-# Number of steps of a long run that are kept, evenly spaced in their logarithm.
+# Number of steps of a long run whose R is kept, evenly spaced on a logarithmic scale.
 N_SHOWN = 80
-# The least number of steps in the tail for a regression.
+# A regression needs at least this number of steps in the tail.
 FEWEST_STEPS = 20
-# Range of R for the regression of matching. Below it is rounding; above it the fast directions dominate.
+# Range of R for the regression of OM. Below it R is rounding; above it the fast directions dominate.
 TAIL = (1e-8, 1e-1)
 
 
@@ -31,9 +32,10 @@ TAIL = (1e-8, 1e-1)
 class StepRates:
     """Rates of stochastic runs in their tails.
 
-    matching is the factor of E R of OM in one step; straightness is R² of log E R against the step. Both are
-    None if the run is too short. bound is the factor that theorem 2 promises at this step size. descent_power
-    is p of E R ~ t⁻ᵖ of SGD with its best falling steps, over the last decade of steps; theorem 2 says p ≤ 2.
+    E R is the mean of R over draws. matching is the factor by which one step of OM multiplies E R.
+    straightness is the share of the variance of log E R that a straight line explains. Both are None if the
+    run is too short. bound is the largest factor that theorem 2 allows at step_size. descent_power is p in E
+    R ~ t⁻ᵖ for SGD with its best falling step sizes, fitted from step n_steps/10 on; theorem 2 says p ≤ 2.
     descent_left and matching_left are E R at the end. curves holds `step`, and E R of `om` and `gd` at these
     steps.
     """
@@ -54,10 +56,10 @@ class StepRates:
 
 
 def measure_rates(setting: Setting, study: LinearStudy) -> StepRates:
-    """Return the rates of a setting.
+    """Return the rates of the long stochastic runs of OM and SGD.
 
-    The schedule of SGD is the one that ends lowest in these same runs, which favours SGD. Matching has the
-    largest step size 10/2ᵏ that theorem 2 covers.
+    The schedule of SGD is the one that ends lowest in these same runs, which favours SGD. OM has the largest
+    step size 10/2ᵏ that theorem 2 covers.
     """
     n_steps = study.n_long_steps
     step_size, bound = _covered(setting, study)
@@ -90,9 +92,9 @@ def measure_rates(setting: Setting, study: LinearStudy) -> StepRates:
 
 
 def _covered(setting: Setting, study: LinearStudy) -> tuple[float, float]:
-    """Return the largest step size for which theorem 2 holds on every draw, and its largest factor.
+    """Return the largest step size that theorem 2 covers on every draw, and the theorem's bound.
 
-    The largest factor is the bound of the draw on which R falls most slowly.
+    The bound is that of the draw for which the theorem promises the slowest fall of R.
     """
     step_size = study.step_sizes[0]
     while np.isnan(

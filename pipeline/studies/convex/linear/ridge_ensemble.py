@@ -1,6 +1,6 @@
-"""Many draws of one ridge problem, in coordinates of the span of their points.
+"""Many draws of one ridge problem; each draw has coordinates in the span of its points.
 
-No descent leaves this space, and it is smaller than the space of the features. Losses are sums, as in the
+No descent leaves this span, and it has no more dimensions than there are points. Losses are sums, as in the
 paper: Σ (θᵀx − y)² + λ‖θ‖². Source: Georgiev et al. 2025, the linear setting.
 """
 
@@ -21,8 +21,8 @@ class RidgeEnsemble:
     """Draws of a ridge problem.
 
     features (n_draws, n_points, n_span) are coordinates in an orthonormal basis of the span of the points of
-    each draw, so norms equal those in the original space. targets are (n_draws, n_points). forget
-    (n_draws, n_points) is true for points to be forgotten.
+    each draw, so norms equal those in the original space. targets are (n_draws, n_points). forget (n_draws,
+    n_points) is true for points to be forgotten.
     """
 
     features: Coordinates
@@ -51,7 +51,7 @@ class RidgeEnsemble:
         return (~self.forget).astype(float)
 
     def gram(self, weights: PerDrawPoint | None = None) -> Float[np.ndarray, "n_draws n_span n_span"]:
-        """Return XᵀWX of each draw; every weight is 1 without weights."""
+        """Return XᵀWX of each draw; if weights is None, every weight is 1."""
         weighted = self.features if weights is None else self.features * weights[:, :, None]
         return weighted.transpose(0, 2, 1) @ self.features
 

@@ -52,19 +52,19 @@ def _powers(
 
 
 def shares_of(differences: Differences, start: Thetas, goal: Thetas) -> Curves:
-    """Return R of θ_t − goal."""
+    """Return R at each time in each draw, from the differences θ_t − goal."""
     return (differences**2).sum(axis=2) / ((start - goal) ** 2).sum(axis=1)
 
 
 def theorem_2_rate(
     problems: RidgeEnsemble, *, step_size: float, batch_size: int
 ) -> Float[np.ndarray, " n_draws"]:
-    """Return a bound on the factor of E R of stochastic OM in one step, 1 − 2ηγ_min b/n.
+    """Return a bound on the factor by which one step of stochastic OM multiplies E R: 1 − 2ηγ_min b/n.
 
-    It is NaN where the step is too large for the theorem. A step of size η multiplies E‖θ − θ*‖² by at most 1
-    − 4ηγ_min b/n · (1 − ηL). L is the largest eigenvalue of X_BᵀX_B over batches B, which is at most the sum
-    of the b largest squared norms. For ηL ≤ ½ that factor is at most the bound. γ_min is the least eigenvalue
-    of XᵀX on the span of the points, which θ_t − θ* never leaves.
+    The bound is NaN where the step is too large for the theorem. A step of size η multiplies E‖θ − θ*‖² by at
+    most 1 − 4ηγ_min b/n · (1 − ηL). L is the largest eigenvalue of X_BᵀX_B over batches B, which is at most
+    the sum of the b largest squared norms. For ηL ≤ ½ this factor is at most the bound. γ_min is the least
+    eigenvalue of XᵀX on the span of the points, which θ_t − θ* never leaves.
     """
     least = np.linalg.eigvalsh(problems.gram())[:, 0]
     largest = np.sort((problems.features**2).sum(axis=2), axis=1)[:, -batch_size:].sum(axis=1)

@@ -16,9 +16,10 @@ from pipeline.studies.convex.real.real_study import DataStudy
 
 @dataclass(frozen=True, kw_only=True)
 class ConvexData(DataSetNode):
-    """The courses of all removals, one record a row: `course`, `step`, `evaluations` and `share`, which is R.
+    """The table of the courses of all removals, with one row for each record.
 
-    The summary holds everything else.
+    `course` is the number of the removal, `step` the steps up to the record, `evaluations` the gradients of
+    single points up to it, and `share` is R. The summary holds all other results.
     """
 
     unit: ClassVar[str] = "studies"

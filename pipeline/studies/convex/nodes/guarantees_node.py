@@ -17,9 +17,10 @@ from pipeline.studies.convex.nodes.convex_node import DataSetNode
 
 @dataclass(frozen=True, kw_only=True)
 class ConvexGuarantees(DataSetNode):
-    """The curves of the attack, one rate a row: `case`, `fpr` and `tpr`.
+    """The table of the attack's curves, with one row for each case and false positive rate.
 
-    The summary describes each case and states whether its promise is broken.
+    `case` is the number of the case; `fpr` and `tpr` are rates of the attack. The summary describes each case
+    and states whether its promise is broken.
     """
 
     unit: ClassVar[str] = "trials"

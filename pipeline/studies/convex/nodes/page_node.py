@@ -27,7 +27,7 @@ from pipeline.studies.convex.nodes.linear_node import LinearPanel
 
 @dataclass(frozen=True, kw_only=True)
 class ConvexPage(ConvexNode, StudyPage):
-    """The chapter on the convex case, as a page and as a part of the report; figures are blobs too."""
+    """The chapter on the convex case, as a page and as a part of the report, and its figures as PNG blobs."""
 
     revision: ClassVar[int] = 2
 

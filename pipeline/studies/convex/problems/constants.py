@@ -1,6 +1,6 @@
-"""The constants that guarantees rest on, computed for the data at hand.
+"""Constants of a convex problem on which guarantees depend, such as its smoothness.
 
-Each is a valid bound, not an estimate.
+They are computed from the data. Each is a bound that always holds, not an estimate.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.studies.convex.problems.problem import ConvexFeatures, ConvexProblem
 
-# Share of the largest singular value. Below it, a direction is only rounding.
+# A singular value below this share of the largest one is a rounding error and counts as 0.
 SINGULAR_ROUNDING = 1e-10
 
 
@@ -18,11 +18,11 @@ SINGULAR_ROUNDING = 1e-10
 class Constants:
     """Constants of an objective Σ ℓ(xᵢᵀθ) + λ‖θ‖², for all θ, or for ‖θ‖ ≤ radius where stated.
 
-    They also hold for every subset of the points, because after a request the loss of the retained points is
-    descended. strong_convexity is 2λ, because the curvature of the loss may leave with the forgotten points.
-    smoothness is the largest curvature of ℓ times ‖X‖², plus 2λ. lipschitz is the largest gradient of one
-    point's loss, without penalty, where ‖θ‖ ≤ radius. hessian_lipschitz is the bound on the third derivative
-    of ℓ times max‖xᵢ‖·‖X‖².
+    They also hold for every subset of the points, because after a request only the loss of the retained
+    points is descended. strong_convexity is 2λ, because the losses of a subset may have no curvature in some
+    direction, where only the penalty counts. smoothness is the largest curvature of ℓ times ‖X‖², plus 2λ.
+    lipschitz is the largest gradient of one point's loss, without penalty, where ‖θ‖ ≤ radius.
+    hessian_lipschitz is the bound on the third derivative of ℓ times max‖xᵢ‖·‖X‖².
     """
 
     strong_convexity: float
@@ -40,7 +40,8 @@ class Constants:
     def contraction(self) -> float:
         """The largest share of the distance to the minimiser that one gradient step leaves.
 
-        It is (M − m)/(M + m) for a step of length 2/(m + M).
+        It is (M − m)/(M + m) for a step of length 2/(m + M), with M the smoothness and m the strong
+        convexity.
         """
         return (self.smoothness - self.strong_convexity) / (self.smoothness + self.strong_convexity)
 
@@ -48,7 +49,8 @@ class Constants:
 def constants_of(problem: ConvexProblem) -> Constants:
     """Return the constants of a problem, on a ball that holds the minimiser of every subset of its points.
 
-    λ‖θ̂‖² is at most the objective at zero, which only shrinks with fewer points, so ‖θ̂‖ ≤ √(L(0)/λ).
+    The radius of the ball is √(L(0)/λ), with L(0) the objective at zero. For each minimiser θ̂, λ‖θ̂‖² is at
+    most L(0), and with fewer points L(0) is no larger.
     """
     largest, _ = extreme_singular_values(problem.features)
     radius = sqrt(problem.value(np.zeros(problem.shape)) / problem.penalty)
@@ -82,7 +84,7 @@ def unit_norm(features: ConvexFeatures) -> ConvexFeatures:
 def with_spectrum(features: ConvexFeatures, power: float) -> ConvexFeatures:
     """Return features with their singular values raised to a power, and the same largest value.
 
-    A power above 1 makes them worse conditioned. Directions that no point has, up to rounding, stay unused.
+    A power above 1 makes them worse conditioned. Singular values that are 0 up to rounding are set to 0.
     """
     left, values, right = np.linalg.svd(features, full_matrices=False)
     shares = np.where(values > SINGULAR_ROUNDING * values[0], values / values[0], 0.0)

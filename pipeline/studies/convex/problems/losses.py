@@ -1,6 +1,6 @@
 """The two losses of the convex case: squared error, and the cross-entropy of two or more classes.
 
-Squared error is that of the linear setting of Georgiev et al. 2025.
+The linear setting of Georgiev et al. 2025 uses squared error.
 """
 
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ class RidgeProblem(ConvexProblem):
     def largest_slope(self, radius: float) -> float:
         """Return max 2‖xᵢ‖(‖xᵢ‖ radius + ‖yᵢ‖).
 
-        It depends on radius, because the slope of squared error is not bounded everywhere.
+        The bound depends on radius, because the slope of squared error is not bounded everywhere.
         """
         norms = np.linalg.norm(self.features, axis=1)
         return float((2 * norms * (norms * radius + np.linalg.norm(self.targets, axis=1))).max())
@@ -98,9 +98,9 @@ class RidgeProblem(ConvexProblem):
 class LogisticProblem(ConvexProblem):
     """Cross-entropy in nats.
 
-    Two classes have one output, the log-odds of class 1. More classes have one output each, all of them
-    penalised. labels (n_points,) are classes 0 to n_classes − 1; some classes may be missing. Raises
-    DataError for other labels.
+    Two classes have one output, the log-odds of class 1. More classes have one output each, and the penalty
+    is on the weights of all of them. labels (n_points,) are classes 0 to n_classes − 1; some classes may be
+    missing. Raises DataError for other labels.
     """
 
     labels: Int[np.ndarray, "..."]
@@ -166,7 +166,7 @@ class LogisticProblem(ConvexProblem):
     def largest_slope(self, radius: float) -> float:
         """Return the largest ‖xᵢ‖ for two classes, and √2 times that for more, for any radius.
 
-        A probability is off by less than 1.
+        The slope is the probabilities minus the true label, and each probability is off by less than 1.
         """
         return float(np.linalg.norm(self.features, axis=1).max()) * (1.0 if self.n_classes == 2 else sqrt(2))
 
@@ -186,7 +186,7 @@ class LogisticProblem(ConvexProblem):
 def _probabilities(outputs: ConvexOutputs) -> ConvexOutputs:
     """Return the softmax of each row.
 
-    The function of scipy is not used: its checks take longer than the arithmetic of a small batch.
+    scipy.special.softmax is not used, because its checks take longer than the arithmetic of a small batch.
     """
     shares = np.exp(outputs - outputs.max(axis=1, keepdims=True))
     return shares / shares.sum(axis=1, keepdims=True)

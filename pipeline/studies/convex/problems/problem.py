@@ -22,7 +22,8 @@ Curvatures: TypeAlias = Float[np.ndarray, "n_points n_columns n_columns"]
 Hessian: TypeAlias = Float[np.ndarray, "n_parameters n_parameters"]
 
 ALL = slice(None)
-# Share of the gradient at zero. Below it, rounding alone changes a sum over 40,000 points.
+# A minimum is found when the norm of the gradient is at most this share of (1 + the norm at θ = 0). A smaller
+# share would be less than the rounding error of a sum over 40,000 points.
 GRADIENT_TOLERANCE = 1e-10
 MOST_ITERATIONS = 60
 
@@ -31,9 +32,9 @@ MOST_ITERATIONS = 60
 class ConvexProblem(ABC):
     """A problem with features (n_points, n_features) in float64 and a penalty λ > 0.
 
-    It learns theta (n_features, n_columns). `curvature` and `third` bound the second and the third derivative
-    of one point's loss in its outputs, as norms. Raises ShapeError or DataError for features or a penalty
-    that cannot be used.
+    Its unknown is theta (n_features, n_columns). `curvature` and `third` bound the norms of the second and
+    the third derivative of one point's loss with respect to its outputs. Raises ShapeError or DataError for
+    features or a penalty that cannot be used.
     """
 
     features: ConvexFeatures
@@ -71,7 +72,7 @@ class ConvexProblem(ABC):
     @property
     @abstractmethod
     def third(self) -> float:
-        """The largest change of that second derivative, in spectral norm for each unit of outputs."""
+        """The largest change of a point's second derivative, in spectral norm for each unit of outputs."""
 
     @abstractmethod
     def restricted(self, ids: Indices) -> "ConvexProblem":
@@ -83,7 +84,7 @@ class ConvexProblem(ABC):
 
     @abstractmethod
     def slopes(self, outputs: ConvexOutputs, ids: Indices | slice = ALL) -> ConvexOutputs:
-        """Return the derivative of each loss in its outputs; the outputs are those of the points in ids."""
+        """Return the derivative of each loss in its outputs, for outputs of the points in ids."""
 
     @abstractmethod
     def curvatures(self, outputs: ConvexOutputs) -> Curvatures:
@@ -129,7 +130,7 @@ class ConvexProblem(ABC):
         return self.loss_gradient(theta) + 2 * self.penalty * theta
 
     def loss_hessian(self, theta: Theta) -> Hessian:
-        """Return the second derivative of the losses alone in the flattened theta."""
+        """Return the second derivative of the losses, without penalty, in the flattened theta."""
         curvatures, n = self.curvatures(self.outputs(theta)), self.n_columns
         found = np.empty((self.shape[0], n, self.shape[0], n))
         for row in range(n):
@@ -145,8 +146,8 @@ class ConvexProblem(ABC):
     def minimise(self, start: Theta | None = None) -> Theta:
         """Return the minimiser, by damped Newton steps from start or zero.
 
-        The steps end when the gradient is 1e-10 of the gradient at zero. Raises TrainingError if no minimum
-        is found.
+        The steps end when the norm of the gradient is at most 1e-10 of (1 + the norm at zero). Raises
+        TrainingError if no minimum is found.
         """
         return self.minimise_counted(start)[0]
 
@@ -172,7 +173,7 @@ class ConvexProblem(ABC):
         The decrease must be a tenth of the decrease that the slope predicts.
         """
         value, promised, share = self.value(theta), float((gradient * step).sum()), 1.0
-        # Near the minimum rounding hides the decrease; a whole step is right there.
+        # Near the minimum, rounding hides the decrease; the slack then accepts the whole step.
         slack = 1e-12 * abs(value)
         while self.value(theta - share * step) > value - 0.1 * share * promised + slack and share > 1e-6:
             share /= 2

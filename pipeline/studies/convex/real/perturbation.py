@@ -1,7 +1,7 @@
 """Gaussian noise on the weights of convex models, which have no randomness of their own.
 
-Noise of the same size on unlearned and on retrained models makes them distributions. KLoM and U-LiRA then
-measure how well margins distinguish the two, as for models that were trained with random seeds.
+Noise of the same size on the unlearned and on the retrained model turns each into many models. KLoM and
+U-LiRA then measure how well margins distinguish the two, as for models that were trained with random seeds.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from pipeline.studies.convex.problems.problem import Theta
 
 @dataclass(frozen=True, kw_only=True)
 class Perturbation:
-    """n_models draws of N(0, σ²I) on weights; unlearned and retrained models have independent draws."""
+    """Adds n_models draws of N(0, σ²I) to weights; unlearned and retrained models have separate draws."""
 
     sigma: float
     n_models: int
@@ -38,7 +38,7 @@ class Perturbation:
     def ulira(self, problem: LogisticProblem, unlearned: Theta, retrained: Theta) -> float:
         """Return the balanced accuracy of an attack on noisy unlearned and noisy retrained models.
 
-        The attack sees margins on the points of the problem. By chance the value may be below ½.
+        The attack sees margins on the points of the problem. Guessing scores ½, and chance may lead to less.
         """
         margins = [
             self._margins(problem, theta, name)

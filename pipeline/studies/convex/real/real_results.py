@@ -20,10 +20,11 @@ from pipeline.studies.convex.removals.base import RemovalRequest
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Course:
-    """The course of one removal, which settings describe.
+    """The course of one removal: R against the number of steps and against the cost.
 
-    shares is R = ‖θ_t − θ*‖²/‖θ_full − θ*‖² (n_records,), after steps and after evaluations: gradients of
-    single points.
+    settings describe the removal. shares (n_records,) holds R = ‖θ_t − θ*‖²/‖θ_full − θ*‖², the share of the
+    squared distance to the retrained minimiser that is left. steps counts the steps up to each record,
+    evaluations the gradients of single points.
     """
 
     label: str
@@ -37,9 +38,9 @@ class Course:
 class RemovalOutcome:
     """The end of one removal: R, margins on the forgotten points (n_forget,), KLoM and U-LiRA.
 
-    KLoM and U-LiRA measure the difference that is left under noise on the weights. klom holds P95 and mean in
-    nats on `forget` and `unseen` points. ulira is the balanced accuracy of the attack on the forgotten
-    points.
+    share is R. KLoM and U-LiRA compare the unlearned with the retrained model, both with noise on their
+    weights. klom holds P95 and mean in nats on `forget` and `unseen` points. ulira is the balanced accuracy
+    of the attack on the forgotten points.
     """
 
     label: str
@@ -51,7 +52,7 @@ class RemovalOutcome:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DataResult:
-    """Courses and outcomes by removal, cells of sweeps, and facts, JSON-ready.
+    """The courses and outcomes of all removals, the cells of the sweeps, and facts that are ready for JSON.
 
     The outcomes include the model before removal (`nothing`) and the retrained model.
     """
@@ -91,7 +92,10 @@ def study_data(examples: Examples, settings: DataStudy) -> DataResult:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RemovalJudge:
-    """The retrained minimiser, and the data and noise to compare other models with it."""
+    """The retrained minimiser (oracle), and the data and noise to compare other models with it.
+
+    apart is the squared distance between the model before removal and the oracle.
+    """
 
     forgotten: LogisticProblem
     unseen: LogisticProblem

@@ -21,16 +21,19 @@ from pipeline.studies.convex.real.subset_models import datamodel_forecast, subse
 from pipeline.studies.convex.removals import REMOVALS
 from pipeline.studies.convex.removals.base import Removal, RemovalRequest
 
-# Step lengths that are searched, relative to the safe one. The safe one uses the largest possible curvature
-# of the loss; mostly the curvature is far smaller.
+# The values of `step` that are searched. A `step` of 1 is safe for the largest possible curvature of the
+# loss; mostly the curvature is far smaller, so longer steps are better.
 FULL_BATCH = tuple(2.0**power for power in range(10))
-# Matching is quadratic, so its bound is exact. At 2 its fastest direction oscillates for ever.
+# Matching is quadratic, so its bound on the curvature is exact. At 2 the fastest direction oscillates for
+# ever.
 MATCHING = (1.0, 1.5, 1.9)
 STOCHASTIC = tuple(2.0**power for power in range(-14, 2, 2))
-# A search takes this part (1/8) of the steps. The length that is best then is best later too, or nearly.
+# A search takes only 1/SEARCHED of the steps. The `step` that is best then is best, or nearly best, later
+# too.
 SEARCHED = 8
+# About this number of steps of a stochastic descent is recorded.
 N_RECORDS = 200
-# Number of unseen points that are used, enough for a percentile.
+# Number of unseen points that are used; this is enough for the 95th percentile.
 MOST_UNSEEN_POINTS = 500
 # With fewer subset models there is no variance to fit datamodels to.
 FEWEST_SUBSET_MODELS = 3
@@ -39,7 +42,7 @@ PositiveNumber = Annotated[float, Field(gt=0)]
 
 
 class DataStudy(Settings):
-    """Sizes of the study on one data set.
+    """The settings of the study on one data set.
 
     penalty: λ for summed losses and for features that are scaled so that no training point has a norm above
     1. noise: the standard deviation σ of the noise added to the weights, as a multiple of the root mean
@@ -74,13 +77,13 @@ class DataStudy(Settings):
     def forget_set(self, n_points: int, fraction: float) -> Int[np.ndarray, " n_forget"]:
         """Return a random share of the ids, sorted: at least one id and never all.
 
-        A larger share contains the smaller ones.
+        The set of a larger share contains the set of every smaller share.
         """
         order = generator("convex forget", self.seed).permutation(n_points)
         return np.sort(order[: self._n_forget(n_points, fraction)])
 
     def tuning_set(self, n_points: int) -> Int[np.ndarray, " n_forget"]:
-        """Return as many other ids, sorted; step lengths are searched on their removal.
+        """Return the ids, sorted, on whose removal step sizes are searched: as many as in the forget set.
 
         None of them is in the forget set unless more than half of the points leave.
         """
@@ -134,7 +137,7 @@ def with_oracle(request: RemovalRequest) -> RemovalRequest:
 
 
 def forecasts(request: RemovalRequest, settings: DataStudy) -> dict[str, ConvexOutputs]:
-    """Return the forecasts of outputs for DMM.
+    """Return forecasts of the oracle's outputs (n_points, n_columns) by name, for DMM to match.
 
     They come from one Newton step, from influence functions, and from datamodels if there are subset models.
     """
@@ -155,7 +158,7 @@ def forecasts(request: RemovalRequest, settings: DataStudy) -> dict[str, ConvexO
 def contenders(request: RemovalRequest, settings: DataStudy) -> Iterator[tuple[str, Removal, RemovalRequest]]:
     """Yield the label of every removal that is compared, the removal, and the request that it answers.
 
-    Descents have the step that is best for forgetting other points.
+    Each descent has the `step` that was best for forgetting other points, those of tuning_set.
     """
     tuning = with_oracle(replace(request, forget=settings.tuning_set(request.problem.n_points)))
     for name in ("retrain", "newton", "influence", "projective_residual"):
@@ -174,7 +177,7 @@ def contenders(request: RemovalRequest, settings: DataStudy) -> Iterator[tuple[s
     }
     descent = best_removal({"name": "gradient_descent", "n_steps": settings.n_steps}, tuning, FULL_BATCH)
     yield "gradient_descent", descent, request
-    # The ball hardly ever limits a step, so the same length is used.
+    # The projection hardly ever changes a step, so projected GD has the same `step` as gradient descent.
     yield "projected_gd", REMOVALS.build({**describe(descent), "name": "projected_gd"}), request
     for name, steps in (("gradient_ascent", FULL_BATCH), ("oracle_matching", MATCHING)):
         yield name, best_removal({"name": name, "n_steps": settings.n_steps}, tuning, steps), request
@@ -185,8 +188,8 @@ def contenders(request: RemovalRequest, settings: DataStudy) -> Iterator[tuple[s
     )
     matching = best_removal({"name": "oracle_matching", **batches}, tuning, STOCHASTIC)
     yield "oracle_matching_stochastic", matching, request
-    # Matching a forecast has the same curvature as matching the oracle, so it has the same step. Nothing is
-    # tuned on the error of the forecast, which only the oracle shows.
+    # Matching a forecast has the same curvature as matching the oracle, so it has the same `step`. The `step`
+    # is not tuned on the error of a forecast, because in practice nobody knows this error.
     for source, forecast in forecasts(request, settings).items():
         yield (
             f"dmm_{source}",
@@ -196,7 +199,7 @@ def contenders(request: RemovalRequest, settings: DataStudy) -> Iterator[tuple[s
 
 
 def best_removal(settings: Mapping[str, Any], request: RemovalRequest, steps: tuple[float, ...]) -> Removal:
-    """Return the descent with the step that ends nearest to the oracle within a part of its steps."""
+    """Return the descent with the `step` that comes nearest to the oracle in 1/SEARCHED of its steps."""
     short = {**settings, "n_steps": max(1, settings["n_steps"] // SEARCHED), "n_records": 1}
     target = request.wanted_oracle()
     ends = [

@@ -1,6 +1,6 @@
-"""Forecasts of a convex model by datamodels of subset models.
+"""Forecasts of the oracle's outputs by datamodels, which are fitted to subset models.
 
-The estimator is `ridge`, on exact minimisers instead of trained models.
+The estimator is `ridge`. The subset models are exact minimisers, up to a tolerance.
 """
 
 import numpy as np
@@ -34,8 +34,8 @@ def subset_outputs(
 
     The search starts at the minimiser of all points, with one Hessian for all subsets. Subsets keep most
     points, so this Hessian is near enough to theirs. It takes about ten rounds, each at the cost of a
-    gradient; an exact Hessian for each would cost thirty. Raises TrainingError if the Hessian is not near
-    enough.
+    gradient; an exact Hessian for each subset would cost as much as thirty rounds. Raises TrainingError if
+    the Hessian is not near enough.
     """
     # An inverse suffices, because the rounds make the result exact. Multiplying by it takes half as long as
     # solving with a factor.

@@ -18,6 +18,7 @@ from pipeline.studies.convex.removals import REMOVALS
 from pipeline.studies.convex.removals.base import RemovalRequest
 
 SweepFactor = Literal["penalty", "forget_fraction", "spectrum_power"]
+# Removals that take a single step.
 JUMPING_REMOVALS = ("newton", "influence", "projective_residual")
 # R to which full-batch steps are counted, and the largest number of steps that is searched.
 SWEEP_TARGET = 0.1
@@ -28,10 +29,11 @@ SweepSpectrum = Float[np.ndarray, " n_directions"]
 
 @dataclass(frozen=True, kw_only=True)
 class SweepCell:
-    """One setting: R of the removals that jump, and full-batch steps of descent and matching to R = 0.1.
+    """The results at one value of one factor: R of removals with a single step, and steps to R = 0.1.
 
-    Steps are None beyond ten million. condition is smoothness over strong convexity, by their bounds.
-    features_condition is the ratio of the largest to the smallest singular value that is not 0.
+    steps holds the full-batch steps of gradient descent and of Oracle Matching to R = 0.1, or None beyond ten
+    million. condition is the bound on smoothness divided by the bound on strong convexity. features_condition
+    is the ratio of the largest to the smallest singular value that is not 0.
     """
 
     factor: SweepFactor
@@ -44,7 +46,7 @@ class SweepCell:
 
 
 def sweep(data: Data, settings: DataStudy) -> Iterator[SweepCell]:
-    """Yield the cells of each factor in increasing order; each factor includes the setting of the study."""
+    """Yield the cells of each factor by increasing value, the value of the study itself included."""
     for penalty in sorted({settings.penalty, *settings.penalties}):
         yield cell(replace(data, train=replace(data.train, penalty=penalty)), settings, "penalty", penalty)
     for fraction in sorted({settings.forget_fraction, *settings.forget_fractions}):
@@ -57,7 +59,7 @@ def sweep(data: Data, settings: DataStudy) -> Iterator[SweepCell]:
 
 
 def cell(data: Data, settings: DataStudy, factor: SweepFactor, value: float) -> SweepCell:
-    """Return the results of one setting."""
+    """Return the results at one value of one factor."""
     request = data.request(settings, value if factor == "forget_fraction" else None)
     oracle, apart = request.wanted_oracle(), float(np.square(request.start - request.wanted_oracle()).sum())
     ends = {name: REMOVALS.build({"name": name}).remove(request).last for name in JUMPING_REMOVALS}
@@ -76,8 +78,8 @@ def cell(data: Data, settings: DataStudy, factor: SweepFactor, value: float) -> 
 def descent_steps(request: RemovalRequest) -> int | None:
     """Return the steps of gradient descent to R = 0.1 on the quadratic at the retrained minimiser.
 
-    Each step is as long as the curvature there allows. For small changes the loss is this quadratic. Unlike
-    real steps, ten million of its steps cost only one eigendecomposition.
+    Each step is as long as the curvature there allows. For small changes the loss is nearly this quadratic.
+    On the quadratic, ten million steps cost only one eigendecomposition.
     """
     oracle = request.wanted_oracle()
     values, vectors = np.linalg.eigh(request.retained.hessian(oracle))

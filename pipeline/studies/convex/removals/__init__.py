@@ -1,4 +1,4 @@
-"""The table of removals: they move a convex model to where it would be without some points.
+"""The table of removals: algorithms that change a convex model as if it had never seen some points.
 
 To add a removal, write one file and add one line to the table here.
 """

@@ -1,4 +1,4 @@
-"""The request to forget, the trajectory that answers it, and the base class of removals."""
+"""The base class of removals, the request that a removal gets, and the trajectory that it returns."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -19,10 +19,11 @@ from pipeline.studies.convex.problems.problem import ConvexOutputs, ConvexProble
 class RemovalRequest:
     """A trained model that must forget points.
 
-    problem is the problem on all points, start its minimiser, forget the ids to forget, and seed the seed of
-    random draws. oracle is the minimiser without these points. forecast (n_points, n_columns) predicts the
-    outputs of the oracle. Both are set only for removals that need them. Raises DataError unless forget names
-    points, once each, and leaves some.
+    problem covers all points, and start is its minimiser. forget holds the ids of the points to forget. seed
+    is the seed of random draws. oracle is the minimiser without the forgotten points. forecast (n_points,
+    n_columns) predicts the outputs of the oracle. oracle and forecast are set only for removals that need
+    them. Raises DataError unless forget holds distinct ids and leaves at least one point, and ShapeError if
+    start has another shape than the weights.
     """
 
     problem: ConvexProblem
@@ -72,9 +73,9 @@ class RemovalRequest:
 
     @cached_property
     def lost_gradient(self) -> Theta:
-        """The gradient at the start of the losses of the points that leave.
+        """The gradient of the losses of the forgotten points, at the start.
 
-        Its negative is the gradient of the retained objective.
+        The gradient of the whole objective is 0 there, so the retained objective has the negative gradient.
         """
         return self.forgotten.loss_gradient(self.start)
 
@@ -93,7 +94,7 @@ class RemovalRequest:
     def solve(
         self, right: Float[np.ndarray, "n_parameters *columns"]
     ) -> Float[np.ndarray, "n_parameters *columns"]:
-        """Return hessian⁻¹ right; the factor is computed only once."""
+        """Return hessian⁻¹ right; the Cholesky factor of the Hessian is computed only once."""
         return cho_solve(self._factor, right)
 
     def wanted_oracle(self) -> Theta:
@@ -108,7 +109,7 @@ class RemovalRequest:
     def wanted_forecast(self) -> ConvexOutputs:
         """Return the forecast.
 
-        Raises ConfigError if there is none, or ShapeError if it has the shape of other outputs.
+        Raises ConfigError if there is none, or ShapeError if its shape is not (n_points, n_columns).
         """
         if self.forecast is None:
             raise ConfigError(
@@ -125,12 +126,11 @@ class RemovalRequest:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trajectory:
-    """The course of a removal: thetas, steps and evaluations at each record.
+    """The weights during a removal and their cost, with one record for the start and each recorded step.
 
-    thetas (n_records, n_features, n_columns) holds the start and the results of recorded steps. steps
-    (n_records,) are the steps taken by then, evaluations (n_records,) the gradients of single points spent by
-    then. The Hessian of a point counts as one gradient for each parameter, which is the ratio of their
-    arithmetic.
+    thetas (n_records, n_features, n_columns) holds the weights. steps (n_records,) counts the steps up to
+    each record. evaluations (n_records,) counts the gradients of single points up to each record. The Hessian
+    of a point counts as one gradient for each parameter, because it takes that many times the arithmetic.
     """
 
     thetas: Float[np.ndarray, "n_records n_features n_columns"]
@@ -155,9 +155,9 @@ def one_step(request: RemovalRequest, theta: Theta, evaluations: int) -> Traject
 
 
 class Removal(Plugin):
-    """Moves a minimiser towards the one without the forget set.
+    """Moves the minimiser on all points towards the minimiser without the forget set.
 
-    `needs` may name `oracle` or `forecast`, which only some requests hold.
+    `needs` names the optional fields of a request that the removal uses: `oracle` or `forecast`.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()

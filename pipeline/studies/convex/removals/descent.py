@@ -17,9 +17,10 @@ from pipeline.studies.convex.removals.base import Removal, RemovalRequest, Traje
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DescentObjective:
-    """Σᵢ of a function of xᵢᵀθ with the given slopes, plus penalty·‖θ‖².
+    """The objective Σᵢ fᵢ(xᵢᵀθ) + penalty·‖θ‖².
 
-    `smoothness` bounds its curvature.
+    slopes(outputs, ids) returns the derivatives of fᵢ at the outputs of the points in ids. smoothness is an
+    upper bound on the curvature of the objective.
     """
 
     features: ConvexFeatures
@@ -68,12 +69,12 @@ def matching_objective(features: ConvexFeatures, targets: ConvexOutputs) -> Desc
 
 
 class DescentRemoval(Removal):
-    """n_steps gradient steps, each of length `step` over the bound on the curvature.
+    """Takes n_steps gradient steps; the step size is `step` divided by a bound on the curvature.
 
-    A step of 1 never overshoots; a step below 2 never diverges. The bound is the largest curvature of the
-    loss anywhere; where the curvature is smaller, longer steps are fine too. If batch_size is set, each step
-    uses that many points, drawn anew without replacement. All steps are recorded, or about n_records of them,
-    evenly spaced in their logarithm, and the last.
+    With full batches, `step` = 1 never overshoots, and `step` < 2 never diverges. The bound is the largest
+    curvature anywhere, so a larger `step` also works where the curvature is smaller. If batch_size is set,
+    each step uses that many points, drawn anew without replacement. If n_records is set, only about that many
+    steps are recorded, evenly spaced on a logarithmic scale. The last step is always recorded.
     """
 
     n_steps: int = setting(neutral=100, ge=1, le=1_000_000)
@@ -86,7 +87,7 @@ class DescentRemoval(Removal):
         """Return the objective to descend."""
 
     def constraint(self, request: RemovalRequest) -> Callable[[Theta], Theta]:
-        """Return the map from the end of a step to an allowed theta; by default the identity."""
+        """Return the function that makes theta after a step an allowed theta; by default the identity."""
         return lambda theta: theta
 
     @override

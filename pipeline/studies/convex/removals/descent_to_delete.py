@@ -1,4 +1,7 @@
-"""Descent-to-delete: a few gradient steps on the retained points, and noise that hides their distance."""
+"""Descent-to-delete: a few gradient steps on the retained points, then noise.
+
+The noise hides the distance that is left to the retrained model.
+"""
 
 from typing import ClassVar
 
@@ -14,12 +17,13 @@ from pipeline.studies.convex.removals.descent import loss_of
 
 
 class DescentToDelete(Removal):
-    """Publishes the last iterate plus Gaussian noise for (ε, δ).
+    """Descends the loss of the retained points, and publishes the last iterate plus noise for (ε, δ).
 
-    Every theta of its trajectory is the value that would be published if it were the last.
+    Each theta of the trajectory has the noise that it needs if it is the one to be published.
     `assumed_forgotten` is the number of points that the noise is calibrated for. By default it is the number
-    of points that leave; with fewer the promise is void. Steps have the length 2/(m + M), which contracts by
-    (M − m)/(M + m). Source: Neel, Roth and Sharifi-Malvajerdi 2021.
+    of forgotten points; a smaller number makes the promise invalid. With the strong convexity m and the
+    smoothness M, a step has the length 2/(m + M). It leaves at most (M − m)/(M + m) of the distance to the
+    minimiser. Source: Neel, Roth and Sharifi-Malvajerdi 2021.
     """
 
     name: ClassVar[str] = "descent_to_delete"

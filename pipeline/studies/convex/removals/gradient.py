@@ -20,8 +20,8 @@ from pipeline.studies.convex.removals.descent import DescentObjective, DescentRe
 class GradientDescent(DescentRemoval):
     """Descends the objective of the retained points.
 
-    It ends at the right minimiser, but it is slow in directions where only the penalty removes the effect of
-    the forgotten points.
+    It converges to the retrained minimiser, but it is slow in directions where only the penalty removes the
+    effect of the forgotten points.
     """
 
     name: ClassVar[str] = "gradient_descent"
@@ -34,7 +34,8 @@ class GradientDescent(DescentRemoval):
 class ProjectedGradient(GradientDescent):
     """Gradient descent that returns to a ball about zero after each step.
 
-    The default ball always holds the minimiser: ‖θ‖ ≤ √(L(0)/λ).
+    The default radius is √(L(0)/λ), with L(0) the retained objective at zero. This ball always holds the
+    minimiser.
     """
 
     name: ClassVar[str] = "projected_gd"
@@ -51,7 +52,8 @@ class ProjectedGradient(GradientDescent):
 class GradientAscentRemoval(DescentRemoval):
     """Descends the retained objective less `forget_weight` times the loss of the forgotten points.
 
-    This is GDA of Georgiev et al. 2025. It has no minimum to reach.
+    This is gradient descent and ascent (GDA) of Georgiev et al. 2025. The retrained minimiser is in general
+    not a minimum of this objective.
     """
 
     name: ClassVar[str] = "gradient_ascent"

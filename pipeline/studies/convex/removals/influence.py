@@ -11,9 +11,10 @@ from pipeline.studies.convex.removals.base import Removal, RemovalRequest, Traje
 
 
 class InfluenceRemoval(Removal):
-    """θ + H⁻¹ Σ_F ∇ℓ, where one prepared factor serves every request.
+    """Returns θ + H⁻¹ Σ_F ∇ℓ, with H the Hessian of all points and F the forgotten points.
 
-    The step is too short where points have leverage. Source: Koh and Liang 2017.
+    H can be factored before any request. The step is too short where the forgotten points have high leverage.
+    Source: Koh and Liang 2017.
     """
 
     name: ClassVar[str] = "influence"

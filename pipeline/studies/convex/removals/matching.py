@@ -12,10 +12,10 @@ from pipeline.studies.convex.removals.descent import DescentObjective, DescentRe
 
 
 class MatchingRemoval(DescentRemoval):
-    """Descends ‖Xθ − targets‖² on `points`.
+    """Descends ‖Xθ − targets‖² over all points, or over the retained points only.
 
-    These are all points, the forgotten ones included, or only the retained points (OMRS), which hold no
-    information about the forgotten ones.
+    `points` is `all`, which includes the forgotten points, or `retained`. Matching the oracle on the retained
+    points only is called OMRS; it uses no information about the forgotten points.
     """
 
     points: Literal["all", "retained"] = setting(neutral="all")
@@ -47,9 +47,9 @@ class OracleMatchingRemoval(MatchingRemoval):
 
 
 class DatamodelMatchingRemoval(MatchingRemoval):
-    """Matches the outputs that a datamodel predicts of the retrained model.
+    """Matches the outputs that a datamodel predicts for the retrained model.
 
-    It converges as fast as with the oracle, to the result that the forecast allows.
+    It converges as fast as matching the oracle, but the error of the forecast limits how near it comes.
     """
 
     name: ClassVar[str] = "datamodel_matching"

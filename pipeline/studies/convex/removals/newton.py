@@ -11,12 +11,12 @@ from pipeline.studies.convex.removals.base import Removal, RemovalRequest, Traje
 
 
 class Newton(Removal):
-    """θ + H_R⁻¹ Σ_F ∇ℓ, with H_R the Hessian of the retained points: exact for ridge.
+    """Returns θ + H_R⁻¹ Σ_F ∇ℓ, with H_R the Hessian of the retained points; this is exact for ridge.
 
-    With more than one step, each starts where the last one ended. Certified removal adds noise to the
-    objective before training, which hides the gradient that the step leaves: see
-    pipeline.studies.convex.guarantees.certificates. The first step reads only the forgotten points, because
-    the Hessian of all points is prepared. Source: Guo et al. 2020.
+    F are the forgotten points. With more than one step, each starts where the last one ended. Certified
+    removal adds noise to the objective before training; the noise hides the gradient that the step leaves,
+    see pipeline.studies.convex.guarantees.certificates. The first step reads only the forgotten points,
+    because the Hessian of all points is computed before the request. Source: Guo et al. 2020.
     """
 
     name: ClassVar[str] = "newton"

@@ -10,13 +10,13 @@ from pipeline.studies.convex.removals.base import Removal, RemovalRequest, Traje
 
 
 class ProjectiveResidual(Removal):
-    """θ + X_F⁺·(change of the outputs of the forgotten points by retraining), column by column.
+    """Returns θ + X_F⁺·Δ, where Δ is the change that retraining makes to outputs of the forgotten points.
 
-    For ridge this change is known exactly from residuals and the hat matrix, so the step is the projection of
-    the true change of θ onto the span of X_F. Cross-entropy is replaced by its weighted least squares at the
-    minimiser, as the authors do. The cost is linear in the number of features once the hat matrix is known.
-    The change outside the span remains, which is much where points share directions. Source: Izzo et al.
-    2021.
+    X_F are the features of the forgotten points. For ridge this change is known exactly from residuals and
+    the hat matrix, so the step is the projection of the true change of θ onto the span of X_F. Cross-entropy
+    is replaced by its weighted least squares at the minimiser, as the authors do. The cost is linear in the
+    number of features once the hat matrix is known. The change of θ outside the span is not made; it is large
+    where features of retained and forgotten points are correlated. Source: Izzo et al. 2021.
     """
 
     name: ClassVar[str] = "projective_residual"
@@ -31,8 +31,8 @@ def left_out_change(request: RemovalRequest) -> ConvexOutputs:
     """Return the change that one Newton step makes to outputs of forgotten points (n_forget, n_columns).
 
     The step is on the retained points. With A = J H⁻¹ Jᵀ the prepared hat block of these outputs, W their
-    curvature and s their slopes, flattened, the change is (I − A W)⁻¹ A s, by the identity of Woodbury. So
-    nothing of the size of all points is inverted again. If there are more outputs than parameters, the step
+    curvature and s their slopes, flattened, the change is (I − A W)⁻¹ A s, by the identity of Woodbury. So no
+    new matrix of the size of the Hessian is inverted. If there are more outputs than parameters, the step
     itself is cheaper to compute.
     """
     forgotten, n = request.forgotten, request.problem.n_columns
